@@ -1,0 +1,42 @@
+"""Checks of the book's code exercises, one file a chapter.
+
+``check("label", function)`` says at once whether an answer is right, and if not, what is wrong with it.
+"""
+
+from collections.abc import Callable
+
+from memolib.exercises import random_energy_model
+from memolib.exercises._grading import Exercise, Grade, grade_answer
+
+EXERCISES: dict[str, Exercise] = {**random_energy_model.EXERCISES}
+
+
+def grade(label: str, answer: Callable) -> Grade:
+    """Judge an answer to a code exercise.
+
+    Args:
+        label: of the exercise, as printed in its text.
+        answer: the function asked for there.
+    Returns:
+        Grade: whether it passed, and a message that says what is right or wrong.
+    Raises:
+        ValueError: for an unknown label, or an answer that cannot be called.
+    """
+    if label not in EXERCISES:
+        raise ValueError(f"label is {label!r}; allowed are {', '.join(EXERCISES)}")
+    if not callable(answer):
+        raise ValueError(f"answer is {answer!r}; allowed is a function: give its name without brackets")
+    return grade_answer(EXERCISES[label], answer)
+
+
+def check(label: str, answer: Callable) -> None:
+    """Print the grade of an answer to a code exercise.
+
+    Args:
+        label: of the exercise, as printed in its text.
+        answer: the function asked for there.
+    Raises:
+        ValueError: for an unknown label, or an answer that cannot be called.
+    """
+    passed, message = grade(label, answer)
+    print(f"{'✔' if passed else '✘'} {label}: {message}")

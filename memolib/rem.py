@@ -1,0 +1,338 @@
+"""The random energy model: N independent Gaussian levels of mean 0 and variance v.
+
+Boltzmann weights at inverse temperature beta: ``w_i = exp(-beta E_i) / Z``. Energies carry any unit, v its
+square and beta its inverse; entropies are in nats. Everything here needs NumPy and SciPy only.
+
+Sources: Derrida, Phys. Rev. B 24, 2613 (1981); Mezard and Montanari, Information, Physics, and Computation
+(2009), chapter 5. Derived in the chapter ``glass/random_energy_model``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import log_ndtr, ndtri_exp
+
+from memolib._validate import count, real, real_array
+
+FloatArray = np.ndarray
+
+
+class Thermodynamics(NamedTuple):
+    """What one set of levels gives at each inverse temperature.
+
+    Attributes:
+        free_energy: -ln(Z)/beta, unit of energy.
+        energy: mean energy under the Boltzmann weights, unit of energy.
+        entropy: Shannon entropy of the Boltzmann weights, nats, from 0 to ln N.
+        participation: Y = sum of squared weights, from 1/N to 1; 1/Y is the number of levels that count.
+    """
+
+    free_energy: FloatArray
+    energy: FloatArray
+    entropy: FloatArray
+    participation: FloatArray
+
+
+def _levels(N) -> float:
+    """Check a number of levels; a float, since formulas take N far beyond the integers."""
+    return real("N", N, minimum=1)
+
+
+def _variance(v) -> float:
+    return real("v", v, minimum=0, strict=True)
+
+
+def _beta(beta) -> FloatArray:
+    return real_array("beta", beta, minimum=0, strict=True)
+
+
+def sample_levels(N: int, v: float = 1.0, *, samples: int = 1, seed=None) -> FloatArray:
+    """Draw ``samples`` independent sets of N Gaussian levels.
+
+    Args:
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+        samples: number of sets.
+        seed: int or ``numpy.random.Generator``.
+    Returns:
+        Energies, shape (samples, N).
+    Raises:
+        ValueError: for N or samples below 1, or v not above 0.
+
+    Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter: ``glass/random_energy_model``.
+    """
+    shape = count("samples", samples), count("N", N)
+    return np.sqrt(_variance(v)) * np.random.default_rng(seed).standard_normal(shape)
+
+
+def sample_lowest_levels(N: float, v: float = 1.0, *, keep: int, samples: int = 1, seed=None) -> FloatArray:
+    """Draw only the ``keep`` lowest of N Gaussian levels, exactly in law, for N up to 1e300.
+
+    The ordered uniform variables of N levels follow from sums of exponential ones (Renyi 1953):
+    ``-ln(1 - U_(k)) = sum_{j<=k} X_j / (N - j + 1)``; the inverse normal distribution turns them into energies.
+
+    Args:
+        N: number of levels, 1 or more; a float, since it may be astronomical.
+        v: variance of a level, above 0, unit of energy squared.
+        keep: how many of the lowest levels to return, at most N.
+        samples: number of independent sets.
+        seed: int or ``numpy.random.Generator``.
+    Returns:
+        Energies, shape (samples, keep), rising along the last axis.
+    Raises:
+        ValueError: for N or samples below 1, v not above 0, or keep outside 1 to N.
+
+    Source: Renyi, Acta Math. Hung. 4, 191 (1953). Chapter: ``glass/random_energy_model``.
+    """
+    N = _levels(N)
+    keep = count("keep", keep, maximum=N)
+    gaps = np.random.default_rng(seed).standard_exponential((count("samples", samples), keep))
+    log_survival = np.cumsum(gaps / (N - np.arange(keep)), axis=1)
+    return np.sqrt(_variance(v)) * ndtri_exp(np.log(-np.expm1(-log_survival)))
+
+
+def thermodynamics(energies, beta) -> Thermodynamics:
+    """Free energy, energy, entropy and participation ratio of given levels: any levels, not only Gaussian ones.
+
+    Args:
+        energies: shape (..., N), unit of energy.
+        beta: inverse temperature, above 0: one number, or shape (B,).
+    Returns:
+        Thermodynamics, each field of shape (...) for one beta, (..., B) for an array.
+    Raises:
+        ValueError: for an empty or non-finite ``energies``, or beta not above 0 or of more than one axis.
+
+    Source: Mezard and Montanari (2009), section 2.2. Chapter: ``glass/random_energy_model``.
+    """
+    energies, beta = real_array("energies", energies), _beta(beta)
+    if energies.ndim == 0 or energies.shape[-1] == 0:
+        raise ValueError(f"energies has shape {energies.shape}; allowed is (..., N) with N at least 1")
+    if beta.ndim > 1:
+        raise ValueError(f"beta has shape {beta.shape}; allowed is one number or (B,)")
+    fields = zip(*(_at_one_beta(energies, b) for b in beta.flat), strict=True)
+    return Thermodynamics(*(np.stack(f, axis=-1).reshape(energies.shape[:-1] + beta.shape) for f in fields))
+
+
+def _at_one_beta(energies: FloatArray, beta: float) -> tuple[FloatArray, ...]:
+    lowest = energies.min(axis=-1, keepdims=True)
+    weights = np.exp(-beta * (energies - lowest))  # relative to the lowest level: never overflows
+    z = weights.sum(axis=-1)
+    excess = (weights * (energies - lowest)).sum(axis=-1) / z
+    log_z, lowest = np.log(z), lowest[..., 0]
+    return lowest - log_z / beta, lowest + excess, log_z + beta * excess, (weights**2).sum(axis=-1) / z**2
+
+
+def critical_beta(N: float, v: float = 1.0) -> float:
+    """Inverse temperature of the entropy crisis, ``sqrt(2 ln N / v)``: one over the critical temperature.
+
+    Args:
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        beta_c, inverse unit of energy; 0 for N = 1, which is condensed at any temperature.
+    Raises:
+        ValueError: for N below 1 or v not above 0.
+
+    Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter:
+    ``glass/random_energy_model``, theorem "rem-phases".
+    """
+    return float(np.sqrt(2 * np.log(_levels(N)) / _variance(v)))
+
+
+def level_entropy(energy, N: float, v: float = 1.0) -> FloatArray:
+    """Logarithm of the expected number of levels near an energy, to leading order: ``ln N - energy^2/2v``.
+
+    Args:
+        energy: any shape, unit of energy.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Entropy in nats, shape of ``energy``; negative where no level is expected.
+    Raises:
+        ValueError: for N below 1, v not above 0, or non-finite energies.
+
+    Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter: ``glass/random_energy_model``.
+    """
+    return np.log(_levels(N)) - real_array("energy", energy) ** 2 / (2 * _variance(v))
+
+
+def annealed_free_energy(beta, N: float, v: float = 1.0) -> FloatArray:
+    """``-ln(E Z)/beta = -ln(N)/beta - beta v/2``, exact at any N and a lower bound on the quenched one.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Free energy, unit of energy, shape of ``beta``.
+    Raises:
+        ValueError: for beta or v not above 0, or N below 1.
+
+    Source: Mezard and Montanari (2009), section 5.4. Chapter: ``glass/random_energy_model``.
+    """
+    beta = _beta(beta)
+    return -np.log(_levels(N)) / beta - beta * _variance(v) / 2
+
+
+def quenched_free_energy(beta, N: float, v: float = 1.0) -> FloatArray:
+    """Leading order of ``-E[ln Z]/beta`` at large N: annealed above the transition, frozen below it.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Free energy, unit of energy, shape of ``beta``: constant ``-sqrt(2 v ln N)`` for beta above ``critical_beta``.
+    Raises:
+        ValueError: for beta or v not above 0, or N below 1.
+
+    Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter:
+    ``glass/random_energy_model``, theorem "rem-phases".
+    """
+    return annealed_free_energy(np.minimum(_beta(beta), max(critical_beta(N, v), 1e-300)), N, v)
+
+
+def quenched_entropy(beta, N: float, v: float = 1.0) -> FloatArray:
+    """Leading order of the Boltzmann entropy at large N: ``ln N - beta^2 v/2`` until it vanishes, then 0.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Entropy in nats, shape of ``beta``.
+    Raises:
+        ValueError: for beta or v not above 0, or N below 1.
+
+    Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter:
+    ``glass/random_energy_model``, theorem "rem-phases".
+    """
+    return np.maximum(level_entropy(-_beta(beta) * _variance(v), N, v), 0)
+
+
+def participation_limit(beta, N: float, v: float = 1.0) -> FloatArray:
+    """Leading order of E[Y] at large N: 0 above the transition, ``1 - beta_c/beta`` below it.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Participation ratio, shape of ``beta``.
+    Raises:
+        ValueError: for beta or v not above 0, or N below 1.
+
+    Source: Mezard and Montanari (2009), section 5.3. Chapter: ``glass/random_energy_model``, theorem
+    "rem-participation".
+    """
+    return np.maximum(1 - critical_beta(N, v) / _beta(beta), 0)
+
+
+def lowest_level(N: float, v: float = 1.0) -> float:
+    """Energy below which one level of N is expected, ``sqrt(v) Phi^-1(1/N)``; leading order -sqrt(2 v ln N).
+
+    Args:
+        N: number of levels, above 1.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Energy, in its unit.
+    Raises:
+        ValueError: for N not above 1 or v not above 0.
+
+    Source: the one-over-N quantile of extreme-value theory. Chapter:
+    ``glass/random_energy_model``.
+    """
+    N = real("N", N, minimum=1, strict=True)
+    return float(np.sqrt(_variance(v)) * ndtri_exp(-np.log(N)))
+
+
+def participation_exact(beta, N: float, v: float = 1.0, *, step: float = 0.2) -> FloatArray:
+    """E[Y] at any finite N, by quadrature: no limit, no sampling.
+
+    With ``a = exp(-beta E)``, ``phi(s) = E exp(-s a)`` and ``psi(s) = E[a^2 exp(-s a)]``,
+    ``E[Y] = N int_0^inf s psi(s) phi(s)^(N-1) ds``.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, from 1 to 1e100.
+        v: variance of a level, above 0, unit of energy squared.
+        step: step of both trapezoid rules, in ln(s); both converge exponentially, and 0.2 leaves less than 1e-9.
+    Returns:
+        Mean participation ratio, shape of ``beta``.
+    Raises:
+        ValueError: for beta, v or step not above 0, or N outside 1 to 1e100.
+
+    Source: the identity ``1/Z^2 = int s exp(-s Z) ds``. Chapter: ``glass/random_energy_model``, proposition
+    "rem-exact".
+    """
+    N, beta, step = _levels(N), _beta(beta), real("step", step, minimum=0, strict=True)
+    if N > 1e100:
+        raise ValueError(f"N is {N:g}; allowed are numbers from 1 to 1e100")
+    width = beta * np.sqrt(_variance(v))  # standard deviation of ln(a)
+    return np.array([_mean_participation(w, N, step) for w in width.flat]).reshape(width.shape)
+
+
+def _mean_participation(width: float, N: float, step: float) -> float:
+    if N == 1:
+        return 1.0
+    spacing = min(step / width, step / 2)
+    z = np.arange(-12.0, 40.0, spacing)  # a standard normal variable; ln(a) = width * z
+    density = np.exp(-(z**2) / 2) * spacing / np.sqrt(2 * np.pi)
+
+    def log_survival(log_s: FloatArray) -> FloatArray:
+        """-ln(phi), exact where phi is within 1e-100 of 1."""
+        sa = np.exp(np.minimum(log_s[:, None] + width * z, 6.7))  # exp(-sa) is 0 from there on
+        one_minus_phi, phi = -np.expm1(-sa) @ density, np.exp(-sa) @ density
+        return np.where(one_minus_phi < 0.5, -np.log1p(-np.minimum(one_minus_phi, 0.5)), -np.log(phi + 1e-300))
+
+    def where(exponent: float) -> float:
+        """ln(s) at which phi^N = exp(-exponent)."""
+        return brentq(
+            lambda log_s: np.log(N * log_survival(np.array([log_s]))[0] + 1e-300) - np.log(exponent),
+            -45 * width - 400, 12 * width + 6, xtol=0.01,
+        )  # fmt: skip
+
+    # In ln(s) the integrand is below N (1 - phi) on the left and dies with phi^N on the right.
+    grid = np.arange(where(1e-15), where(40), step * max(1, width / np.sqrt(2 * np.log(N))))
+    total = 0.0
+    for log_s in np.array_split(grid, 1 + grid.size * z.size // 500_000):  # blocks of a few MB
+        sa = np.exp(np.minimum(log_s[:, None] + width * z, 6.7))
+        s2_psi = (sa**2 * np.exp(-sa)) @ density
+        total += s2_psi @ np.exp(-(N - 1) * log_survival(log_s))
+    return N * total * (grid[1] - grid[0])
+
+
+def simulate_participation(
+    beta: float, N: float, v: float = 1.0, *, keep: int = 1000, samples: int = 1, seed=None
+) -> FloatArray:
+    """Draw the participation ratio of N levels from the ``keep`` lowest ones alone, for N up to 1e300.
+
+    The sums over the levels above are replaced by their mean given the highest level kept, which is in closed
+    form: ``(N - keep) E[exp(-b E) | E > E_keep]`` for b = beta and 2 beta. With ``keep`` at N nothing is replaced.
+
+    Args:
+        beta: inverse temperature, above 0, one number.
+        N: number of levels, 1 or more.
+        v: variance of a level, above 0, unit of energy squared.
+        keep: number of lowest levels drawn, at most N; for beta at or above ``critical_beta`` the mean is exact to
+            better than 0.001 from 1,000 on (measured in the chapter); at higher temperature raise it.
+        samples: number of independent systems.
+        seed: int or ``numpy.random.Generator``.
+    Returns:
+        Participation ratios, shape (samples,).
+    Raises:
+        ValueError: for beta or v not above 0, N or samples below 1, or keep outside 1 to N.
+
+    Source: derived in the chapter ``glass/random_energy_model``.
+    """
+    levels = sample_lowest_levels(N, v, keep=keep, samples=samples, seed=seed)
+    beta, lowest, top = real("beta", beta, minimum=0, strict=True), levels[:, 0], levels[:, -1]
+    relative = np.exp(-beta * (levels - lowest[:, None]))
+
+    def rest(b: float) -> FloatArray:
+        width = np.sqrt(v)
+        log_mean = b**2 * v / 2 + log_ndtr(-(top / width + b * width)) - log_ndtr(-top / width)
+        return (N - keep) * np.exp(log_mean + b * lowest)
+
+    return ((relative**2).sum(axis=1) + rest(2 * beta)) / (relative.sum(axis=1) + rest(beta)) ** 2
