@@ -120,8 +120,8 @@ class Explorable:
             "sentences": [text for _, text in rendered],
             "frames": _pack([picture for picture, _ in rendered], self.image),
         }
-        note = "".join(f" {self.text(name, value)}." for name, value in fixed.items())
-        note = f"Fixed here:{note} Run the notebook to move these too." if note else ""
+        note = ", ".join(self.text(name, value) for name, value in fixed.items())
+        note = f"Fixed here: {note}. Run the notebook to move these too." if note else ""
         payload = base64.b64encode(gzip.compress(json.dumps(data).encode(), mtime=0)).decode()
         element = (
             f'<figure class="explorable">'

@@ -1,6 +1,6 @@
-"""House style of the book's figures: phone-sized, colour-blind safe, the same bytes at every run."""
+"""House style of the book's figures and tables: phone-sized, colour-blind safe, the same bytes at every run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -55,9 +55,27 @@ def show_images(axes: Sequence[Axes], images: np.ndarray, shape: tuple[int, int]
         titles: n short texts.
     """
     for ax, image, title in zip(axes, images, titles, strict=True):
-        ax.imshow(image.reshape(shape), cmap="gray_r", vmin=0, vmax=1)
+        # "none" stores the few pixels as they are, which keeps SVG frames small
+        ax.imshow(image.reshape(shape), cmap="gray_r", vmin=0, vmax=1, interpolation="none")
         ax.set(title=title, xticks=[], yticks=[])
         ax.title.set_fontsize(9)
         ax.grid(False)
         for side in ("top", "right"):
             ax.spines[side].set_visible(True)
+
+
+def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
+    """Print numbers as a table, one column an entry; text stays as it is.
+
+    Args:
+        columns: for each heading its values, all of one length.
+        formats: format of each column's numbers, separated by blanks; the last one goes for all that follow.
+    """
+    forms = formats.split()
+    cells = []
+    for k, (heading, values) in enumerate(columns.items()):
+        form = forms[min(k, len(forms) - 1)]
+        cells.append([heading, *(v if isinstance(v, str) else format(v, form) for v in values)])
+    widths = [max(map(len, column)) for column in cells]
+    rows = zip(*cells, strict=True)
+    print("\n".join("   ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows))

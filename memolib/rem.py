@@ -34,9 +34,9 @@ class Thermodynamics(NamedTuple):
     participation: FloatArray
 
 
-def _levels(N) -> float:
-    """Check a number of levels; a float, since formulas take N far beyond the integers."""
-    return real("N", N, minimum=1)
+def _levels(N) -> FloatArray:
+    """Check numbers of levels; floats, since formulas take N far beyond the integers."""
+    return real_array("N", N, minimum=1)
 
 
 def _variance(v) -> float:
@@ -85,7 +85,7 @@ def sample_lowest_levels(N: float, v: float = 1.0, *, keep: int, samples: int = 
 
     Source: Renyi, Acta Math. Hung. 4, 191 (1953). Chapter: ``glass/random_energy_model``.
     """
-    N = _levels(N)
+    N = real("N", N, minimum=1)
     keep = count("keep", keep, maximum=N)
     gaps = np.random.default_rng(seed).standard_exponential((count("samples", samples), keep))
     log_survival = np.cumsum(gaps / (N - np.arange(keep)), axis=1)
@@ -123,32 +123,32 @@ def _at_one_beta(energies: FloatArray, beta: float) -> tuple[FloatArray, ...]:
     return lowest - log_z / beta, lowest + excess, log_z + beta * excess, (weights**2).sum(axis=-1) / z**2
 
 
-def critical_beta(N: float, v: float = 1.0) -> float:
+def critical_beta(N, v: float = 1.0) -> FloatArray:
     """Inverse temperature of the entropy crisis, ``sqrt(2 ln N / v)``: one over the critical temperature.
 
     Args:
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        beta_c, inverse unit of energy; 0 for N = 1, which is condensed at any temperature.
+        beta_c, inverse unit of energy, shape of ``N``; 0 for N = 1, which is condensed at any temperature.
     Raises:
         ValueError: for N below 1 or v not above 0.
 
     Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter:
     ``glass/random_energy_model``, theorem "rem-phases".
     """
-    return float(np.sqrt(2 * np.log(_levels(N)) / _variance(v)))
+    return np.sqrt(2 * np.log(_levels(N)) / _variance(v))
 
 
-def level_entropy(energy, N: float, v: float = 1.0) -> FloatArray:
+def level_entropy(energy, N, v: float = 1.0) -> FloatArray:
     """Logarithm of the expected number of levels near an energy, to leading order: ``ln N - energy^2/2v``.
 
     Args:
         energy: any shape, unit of energy.
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Entropy in nats, shape of ``energy``; negative where no level is expected.
+        Entropy in nats, shape of ``energy`` and ``N``, broadcast; negative where no level is expected.
     Raises:
         ValueError: for N below 1, v not above 0, or non-finite energies.
 
@@ -157,15 +157,15 @@ def level_entropy(energy, N: float, v: float = 1.0) -> FloatArray:
     return np.log(_levels(N)) - real_array("energy", energy) ** 2 / (2 * _variance(v))
 
 
-def annealed_free_energy(beta, N: float, v: float = 1.0) -> FloatArray:
+def annealed_free_energy(beta, N, v: float = 1.0) -> FloatArray:
     """``-ln(E Z)/beta = -ln(N)/beta - beta v/2``, exact at any N and a lower bound on the quenched one.
 
     Args:
         beta: inverse temperature, above 0, any shape.
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Free energy, unit of energy, shape of ``beta``.
+        Free energy, unit of energy, shape of ``beta`` and ``N``, broadcast.
     Raises:
         ValueError: for beta or v not above 0, or N below 1.
 
@@ -175,33 +175,34 @@ def annealed_free_energy(beta, N: float, v: float = 1.0) -> FloatArray:
     return -np.log(_levels(N)) / beta - beta * _variance(v) / 2
 
 
-def quenched_free_energy(beta, N: float, v: float = 1.0) -> FloatArray:
+def quenched_free_energy(beta, N, v: float = 1.0) -> FloatArray:
     """Leading order of ``-E[ln Z]/beta`` at large N: annealed above the transition, frozen below it.
 
     Args:
         beta: inverse temperature, above 0, any shape.
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Free energy, unit of energy, shape of ``beta``: constant ``-sqrt(2 v ln N)`` for beta above ``critical_beta``.
+        Free energy, unit of energy, shape of ``beta`` and ``N``, broadcast: constant
+            ``-sqrt(2 v ln N)`` for beta above ``critical_beta``.
     Raises:
         ValueError: for beta or v not above 0, or N below 1.
 
     Source: Derrida (1981); Mezard and Montanari (2009), section 5.2. Chapter:
     ``glass/random_energy_model``, theorem "rem-phases".
     """
-    return annealed_free_energy(np.minimum(_beta(beta), max(critical_beta(N, v), 1e-300)), N, v)
+    return annealed_free_energy(np.minimum(_beta(beta), np.maximum(critical_beta(N, v), 1e-300)), N, v)
 
 
-def quenched_entropy(beta, N: float, v: float = 1.0) -> FloatArray:
+def quenched_entropy(beta, N, v: float = 1.0) -> FloatArray:
     """Leading order of the Boltzmann entropy at large N: ``ln N - beta^2 v/2`` until it vanishes, then 0.
 
     Args:
         beta: inverse temperature, above 0, any shape.
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Entropy in nats, shape of ``beta``.
+        Entropy in nats, shape of ``beta`` and ``N``, broadcast.
     Raises:
         ValueError: for beta or v not above 0, or N below 1.
 
@@ -211,15 +212,15 @@ def quenched_entropy(beta, N: float, v: float = 1.0) -> FloatArray:
     return np.maximum(level_entropy(-_beta(beta) * _variance(v), N, v), 0)
 
 
-def participation_limit(beta, N: float, v: float = 1.0) -> FloatArray:
+def participation_limit(beta, N, v: float = 1.0) -> FloatArray:
     """Leading order of E[Y] at large N: 0 above the transition, ``1 - beta_c/beta`` below it.
 
     Args:
         beta: inverse temperature, above 0, any shape.
-        N: number of levels, 1 or more.
+        N: number of levels, 1 or more, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Participation ratio, shape of ``beta``.
+        Participation ratio, shape of ``beta`` and ``N``, broadcast.
     Raises:
         ValueError: for beta or v not above 0, or N below 1.
 
@@ -229,25 +230,24 @@ def participation_limit(beta, N: float, v: float = 1.0) -> FloatArray:
     return np.maximum(1 - critical_beta(N, v) / _beta(beta), 0)
 
 
-def lowest_level(N: float, v: float = 1.0) -> float:
+def lowest_level(N, v: float = 1.0) -> FloatArray:
     """Energy below which one level of N is expected, ``sqrt(v) Phi^-1(1/N)``; leading order -sqrt(2 v ln N).
 
     Args:
-        N: number of levels, above 1.
+        N: number of levels, above 1, any shape.
         v: variance of a level, above 0, unit of energy squared.
     Returns:
-        Energy, in its unit.
+        Energy, in its unit, shape of ``N``.
     Raises:
         ValueError: for N not above 1 or v not above 0.
 
     Source: the one-over-N quantile of extreme-value theory. Chapter:
     ``glass/random_energy_model``.
     """
-    N = real("N", N, minimum=1, strict=True)
-    return float(np.sqrt(_variance(v)) * ndtri_exp(-np.log(N)))
+    return np.sqrt(_variance(v)) * ndtri_exp(-np.log(real_array("N", N, minimum=1, strict=True)))
 
 
-def participation_exact(beta, N: float, v: float = 1.0, *, step: float = 0.2) -> FloatArray:
+def participation_exact(beta, N, v: float = 1.0, *, step: float = 0.2) -> FloatArray:
     """E[Y] at any finite N, by quadrature: no limit, no sampling.
 
     With ``a = exp(-beta E)``, ``phi(s) = E exp(-s a)`` and ``psi(s) = E[a^2 exp(-s a)]``,
@@ -255,11 +255,11 @@ def participation_exact(beta, N: float, v: float = 1.0, *, step: float = 0.2) ->
 
     Args:
         beta: inverse temperature, above 0, any shape.
-        N: number of levels, from 1 to 1e100.
+        N: number of levels, from 1 to 1e100, any shape.
         v: variance of a level, above 0, unit of energy squared.
         step: step of both trapezoid rules, in ln(s); both converge exponentially, and 0.2 leaves less than 1e-9.
     Returns:
-        Mean participation ratio, shape of ``beta``.
+        Mean participation ratio, shape of ``beta`` and ``N``, broadcast.
     Raises:
         ValueError: for beta, v or step not above 0, or N outside 1 to 1e100.
 
@@ -267,10 +267,10 @@ def participation_exact(beta, N: float, v: float = 1.0, *, step: float = 0.2) ->
     "rem-exact".
     """
     N, beta, step = _levels(N), _beta(beta), real("step", step, minimum=0, strict=True)
-    if N > 1e100:
-        raise ValueError(f"N is {N:g}; allowed are numbers from 1 to 1e100")
-    width = beta * np.sqrt(_variance(v))  # standard deviation of ln(a)
-    return np.array([_mean_participation(w, N, step) for w in width.flat]).reshape(width.shape)
+    if (N > 1e100).any():
+        raise ValueError(f"N is {N.max():g}; allowed are numbers from 1 to 1e100")
+    width, N = np.broadcast_arrays(beta * np.sqrt(_variance(v)), N)  # width: standard deviation of ln(a)
+    return np.reshape([_mean_participation(w, n, step) for w, n in zip(width.flat, N.flat, strict=True)], width.shape)
 
 
 def _mean_participation(width: float, N: float, step: float) -> float:
@@ -303,36 +303,38 @@ def _mean_participation(width: float, N: float, step: float) -> float:
     return N * total * (grid[1] - grid[0])
 
 
-def simulate_participation(
-    beta: float, N: float, v: float = 1.0, *, keep: int = 1000, samples: int = 1, seed=None
-) -> FloatArray:
-    """Draw the participation ratio of N levels from the ``keep`` lowest ones alone, for N up to 1e300.
+def participation_from_lowest(levels, beta: float, N: float, v: float = 1.0) -> FloatArray:
+    """Participation ratio of N levels of which only the lowest are given, for N up to 1e300.
 
-    The sums over the levels above are replaced by their mean given the highest level kept, which is in closed
-    form: ``(N - keep) E[exp(-b E) | E > E_keep]`` for b = beta and 2 beta. With ``keep`` at N nothing is replaced.
+    The sums over the levels above are replaced by their mean given the highest level known, which is in closed
+    form: ``(N - K) E[exp(-b E) | E > E_K]`` for b = beta and 2 beta. With K = N nothing is replaced.
 
     Args:
-        beta: inverse temperature, above 0, one number.
-        N: number of levels, 1 or more.
+        levels: the K lowest energies of each system, shape (..., K), rising along the last axis, unit of energy.
+        beta: inverse temperature, above 0, one number. At or above ``critical_beta``, K = 1,000 leaves a
+            root-mean-square error below 0.0005 for one system (tested); at higher temperature take more.
+        N: number of levels, K or more.
         v: variance of a level, above 0, unit of energy squared.
-        keep: number of lowest levels drawn, at most N; for beta at or above ``critical_beta`` the mean is exact to
-            better than 0.001 from 1,000 on (measured in the chapter); at higher temperature raise it.
-        samples: number of independent systems.
-        seed: int or ``numpy.random.Generator``.
     Returns:
-        Participation ratios, shape (samples,).
+        Participation ratios, shape (...).
     Raises:
-        ValueError: for beta or v not above 0, N or samples below 1, or keep outside 1 to N.
+        ValueError: for beta or v not above 0, N below K, or levels that do not rise.
 
-    Source: derived in the chapter ``glass/random_energy_model``.
+    Source: this book. Chapter: ``glass/random_energy_model``.
     """
-    levels = sample_lowest_levels(N, v, keep=keep, samples=samples, seed=seed)
-    beta, lowest, top = real("beta", beta, minimum=0, strict=True), levels[:, 0], levels[:, -1]
-    relative = np.exp(-beta * (levels - lowest[:, None]))
+    levels, beta, width = (
+        real_array("levels", levels),
+        real("beta", beta, minimum=0, strict=True),
+        np.sqrt(_variance(v)),
+    )
+    unseen = real("N", N, minimum=levels.shape[-1]) - levels.shape[-1]
+    if (np.diff(levels, axis=-1) < 0).any():
+        raise ValueError("levels is not sorted; allowed are energies that rise along the last axis")
+    lowest, top = levels[..., 0], levels[..., -1]
+    relative = np.exp(-beta * (levels - lowest[..., None]))
 
     def rest(b: float) -> FloatArray:
-        width = np.sqrt(v)
         log_mean = b**2 * v / 2 + log_ndtr(-(top / width + b * width)) - log_ndtr(-top / width)
-        return (N - keep) * np.exp(log_mean + b * lowest)
+        return unseen * np.exp(log_mean + b * lowest)
 
-    return ((relative**2).sum(axis=1) + rest(2 * beta)) / (relative.sum(axis=1) + rest(beta)) ** 2
+    return ((relative**2).sum(axis=-1) + rest(2 * beta)) / (relative.sum(axis=-1) + rest(beta)) ** 2

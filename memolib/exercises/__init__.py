@@ -3,6 +3,7 @@
 ``check("label", function)`` says at once whether an answer is right, and if not, what is wrong with it.
 """
 
+import textwrap
 from collections.abc import Callable
 
 from memolib.exercises import random_energy_model
@@ -39,4 +40,7 @@ def check(label: str, answer: Callable) -> None:
         ValueError: for an unknown label, or an answer that cannot be called.
     """
     passed, message = grade(label, answer)
-    print(f"{'✔' if passed else '✘'} {label}: {message}")
+    first, *rest = message.split("\n")
+    print(
+        textwrap.fill(f"{'✔' if passed else '✘'} {label}: {first}", width=76, subsequent_indent="  "), *rest, sep="\n"
+    )

@@ -1,0 +1,68 @@
+# make book    installs into .venv, builds the book, says where it is     make serve  builds it and serves it on 127.0.0.1
+# make test    installs, then runs every check                            make lab    opens JupyterLab
+# make execute re-executes all notebooks in place (NOTEBOOKS=... for some)
+# make zip     the built book for reading offline                         make lock   renews requirements.txt
+
+VENV ?= .venv
+PYTHON ?= python3
+PORT ?= 8000
+BIN := $(VENV)/bin
+HTML := _build/html
+VERSION = $(shell $(BIN)/python -c "import memolib; print(memolib.__version__)")
+BUILD = $(BIN)/jupyter-book build . --all -W -n --keep-going
+
+.PHONY: book test serve lab execute zip lock lint unit notebooks html pages clean
+
+book: html
+	@echo "The book is built: $(CURDIR)/$(HTML)/index.html (or: make serve)"
+
+$(VENV)/installed: requirements.txt pyproject.toml tools/install
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	tools/install $(BIN)/python
+	touch $@
+
+html: $(VENV)/installed
+	$(BUILD)
+
+serve: html
+	@echo "http://127.0.0.1:$(PORT)/ (stop with Ctrl-C)"
+	$(BIN)/python -m http.server --bind 127.0.0.1 --directory $(HTML) $(PORT)
+
+lab: $(VENV)/installed
+	$(BIN)/jupyter lab book/glass/random_energy_model.ipynb
+
+execute: $(VENV)/installed
+	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+
+test: lint unit notebooks html pages
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+unit: $(VENV)/installed
+	$(BIN)/python -m pytest tests/unit
+
+# The notebooks' own outputs against the code: what is stored, then every cell run again.
+notebooks: $(VENV)/installed
+	$(BIN)/python -m pytest tests/notebooks
+	MEMOLIB_EXPLORE=ends $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 book
+
+# The built pages in a browser, the set-up for Binder, and a live JupyterLab.
+pages: html
+	$(BIN)/python -m pytest tests/book
+
+zip: html
+	cd _build && rm -rf losing-dimensions-$(VERSION)* && cp -r html losing-dimensions-$(VERSION) \
+	  && $(abspath $(BIN))/python -m zipfile -c losing-dimensions-$(VERSION).zip losing-dimensions-$(VERSION)
+	@echo "$(CURDIR)/_build/losing-dimensions-$(VERSION).zip"
+
+# Needs uv on the path. The CUDA packages of the default Linux wheel of torch are left out.
+lock:
+	sed '/^[^#]/,$$d' requirements.txt > requirements.part
+	uv pip compile pyproject.toml --quiet --extra book --extra test --universal --python-version 3.11 --no-header --no-annotate \
+	  --constraint tools/constraints.txt | grep -vE '^(nvidia-|cuda-|triton=)' >> requirements.part
+	mv requirements.part requirements.txt
+
+clean:
+	rm -rf _build

@@ -1,0 +1,172 @@
+"""Binder's set-up in a fresh virtual environment, and the chapters in the JupyterLab that it gives."""
+
+import json
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from tools.notebooks import ROOT, chapters
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The repository as a user gets it: the tracked files alone."""
+    folder = tmp_path_factory.mktemp("repository")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for name in filter(None, files.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def binder(copy, tmp_path_factory):
+    """A fresh virtual environment after binder/postBuild, as far as that goes without a container."""
+    prefix = tmp_path_factory.mktemp("binder") / "env"
+    subprocess.run([sys.executable, "-m", "venv", prefix], check=True)
+    environment = os.environ | {"PATH": f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}", "VIRTUAL_ENV": str(prefix)}
+    for name in ("MEMOLIB_EXPLORE", "PYTHONPATH", "MAKEFLAGS", "MAKELEVEL"):
+        environment.pop(name, None)
+    subprocess.run([copy / "binder" / "postBuild"], cwd=copy, env=environment, check=True)
+    return prefix, environment
+
+
+def test_binder_states_python_and_takes_the_cpu_build(binder):
+    prefix, environment = binder
+    version = (ROOT / "binder" / "runtime.txt").read_text().strip()
+    assert version == "python-3.11"
+    code = (
+        "import json, memolib, torch, importlib.metadata as m;"
+        "print(json.dumps([torch.version.cuda, torch.__version__, memolib.__file__,"
+        " [d.metadata['Name'] for d in m.distributions()]]))"
+    )
+    out = subprocess.run(
+        [prefix / "bin/python", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    cuda, torch, where, packages = json.loads(out.stdout)
+    assert cuda is None and torch.startswith("2.13.0")
+    assert "repository" in where
+    assert {"jupyterlab", "jupyterlab_myst", "ipywidgets"} <= {p.replace("-", "_") for p in packages}
+    assert not any(p.startswith(("nvidia", "nbgrader")) for p in packages)
+
+
+@pytest.fixture(scope="module")
+def lab(binder, copy):
+    """Address of a JupyterLab of that environment, one core, as on Binder."""
+    prefix, environment = binder
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    command = [
+        prefix / "bin/jupyter", "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+        "--IdentityProvider.token=", "--expose-app-in-browser",
+        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]  # fmt: skip
+    log = copy / "lab.log"
+    with log.open("w") as out:
+        server = subprocess.Popen(command, cwd=copy, env=environment | {"OMP_NUM_THREADS": "1"}, stdout=out, stderr=out)
+    try:
+        for _ in range(120):
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
+        else:
+            pytest.fail(log.read_text())
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+CELLS = """() => jupyterapp.shell.currentWidget.content.widgets.map((cell) => ({
+  type: cell.model.type, source: cell.model.sharedModel.getSource(), outputs: cell.model.outputs?.toJSON() ?? [] }))"""
+RUN_ALL = "() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)"
+SHOW = """(index) => { const list = jupyterapp.shell.currentWidget.content; list.activeCellIndex = index;
+  return list.scrollToItem(index, 'start').then(() => true, () => true); }"""
+
+
+def open_notebook(page, address):
+    page.goto(address)
+    page.wait_for_function("window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length > 5", timeout=90_000)
+    page.wait_for_function(
+        "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", timeout=90_000
+    )
+
+
+def test_binder_opens_the_first_chapter(browser, lab):
+    page = browser.new_page()
+    open_notebook(page, lab)
+    assert page.evaluate("jupyterapp.shell.currentWidget.context.path") == "book/glass/random_energy_model.ipynb"
+    page.close()
+
+
+def slider_seconds(page, cell):
+    """Times from a key press on each slider of a cell until its picture has changed."""
+    handles = cell.locator(".noUi-handle")
+    assert handles.count() >= 2
+    seconds = []
+    for handle in handles.all():
+        handle.focus()
+        for key in ("ArrowRight", "ArrowLeft", "ArrowRight", "ArrowLeft"):
+            seconds.append(
+                page.evaluate(
+                    """([cell, handle, key]) => new Promise((resolve) => {
+                      const image = cell.querySelector('.jp-OutputArea-output img'), start = performance.now();
+                      new MutationObserver((_, watch) => { watch.disconnect();
+                        image.decode().then(() => resolve((performance.now() - start) / 1000)); })
+                        .observe(image, { attributes: true, attributeFilter: ['src'] });
+                      handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
+                      setTimeout(() => resolve(99), 5000); })""",
+                    [cell.element_handle(), handle.element_handle(), key],
+                )
+            )
+            page.wait_for_timeout(100)
+    return seconds
+
+
+@pytest.mark.parametrize("path", chapters(), ids=lambda p: p.stem)
+def test_chapter_runs_and_moves_in_jupyterlab(browser, lab, path):
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    open_notebook(page, f"{lab}/lab/tree/{path.relative_to(ROOT).as_posix()}")
+    # MyST directives are rendered, not shown as fences
+    cells = page.evaluate(CELLS)
+    for index, cell in enumerate(cells):
+        if cell["type"] == "markdown" and re_fence(cell["source"]):
+            page.evaluate(SHOW, index)
+            rendered = page.locator(f'.jp-Cell[data-windowed-list-index="{index}"] .jp-MarkdownOutput')
+            rendered.locator("aside, .admonition, details, section, div").first.wait_for(timeout=20_000)
+            assert "```" not in rendered.inner_text(), cell["source"][:200]
+    # it runs from top to bottom
+    assert page.evaluate(RUN_ALL)
+    page.wait_for_function(
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'", timeout=180_000
+    )
+    cells = page.evaluate(CELLS)
+    for cell in cells:
+        for output in cell["outputs"]:
+            assert output["output_type"] != "error" and output.get("name") != "stderr", output
+    # and its sliders move
+    explorables = [k for k, cell in enumerate(cells) if cell["source"].startswith("explore(")]
+    assert explorables
+    for index in explorables:
+        page.evaluate(SHOW, index)
+        cell = page.locator(f'.jp-Cell[data-windowed-list-index="{index}"]')
+        cell.locator(".noUi-handle").first.wait_for(timeout=30_000)
+        seconds = slider_seconds(page, cell)
+        print(f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}")
+        assert statistics.median(seconds) <= 0.2
+    page.close()
+
+
+def re_fence(source):
+    return "```{" in source

@@ -1,0 +1,117 @@
+"""What is stored in the notebooks: outputs that belong to the code, figures that everybody can read, short cells."""
+
+import json
+import re
+import statistics
+
+import pytest
+
+from memolib.explore import MAX_BYTES
+from tools.notebooks import NUMBER, ROOT, chapters, fingerprint, read
+
+NOTEBOOKS = pytest.mark.parametrize("path", chapters(), ids=lambda p: p.stem)
+RUN_TIMES = json.loads((ROOT / "results" / "run_times.json").read_text())
+
+
+def says_something(alt: str) -> bool:
+    return len(re.findall("[A-Za-z]", alt)) >= 20 and " " in alt.strip() and not re.search(r"\.(png|svg)$|_build/", alt)
+
+
+def code_cells(path):
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def outputs(cell, mime):
+    return [output.data[mime] for output in cell.outputs if mime in output.get("data", {})]
+
+
+def prose(path):
+    return "\n\n".join(cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+
+
+@NOTEBOOKS
+def test_outputs_belong_to_the_code(path):
+    """Changed code, here or in memolib, needs `make execute` before it lands."""
+    notebook = read(path)
+    made_with = notebook.metadata["memolib"]
+    assert made_with["fingerprint"] == fingerprint(notebook, made_with["modules"]), "stale: run `make execute`"
+    assert "widgets" not in notebook.metadata
+    assert [cell.execution_count for cell in code_cells(path)] == list(range(1, len(code_cells(path)) + 1))
+
+
+@NOTEBOOKS
+def test_no_errors_and_no_warnings_are_stored(path):
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            assert output.output_type != "error", cell.source
+            assert output.get("name") != "stderr", output.get("text")
+
+
+@NOTEBOOKS
+def test_numbers_in_prose_are_computed(path):
+    numbers = read(path).metadata["memolib"]["numbers"]
+    found = {f"{m['expression']}:{m['format']}": m["value"] for m in NUMBER.finditer(prose(path))}
+    assert found == numbers
+    assert all(re.search(r"\d", value) for value in found.values())
+
+
+@NOTEBOOKS
+def test_numbers_are_checked(path):
+    checked = [c for c in code_cells(path) if "nbval-check-output" in c.metadata.get("tags", [])]
+    with_digits = [c for c in checked if re.search(r"\d\.\d{2,}", "".join(o.get("text", "") for o in c.outputs))]
+    assert len(with_digits) >= 5
+    assert not any("nbval-skip" in c.metadata.get("tags", []) for c in code_cells(path))
+
+
+@NOTEBOOKS
+def test_every_figure_has_caption_and_alternative_text(path):
+    names = []
+    for cell in code_cells(path):
+        explorable = outputs(cell, "text/html")
+        if not explorable and not outputs(cell, "image/png"):
+            continue
+        figure = cell.metadata.get("mystnb", {}).get("figure", {})
+        assert len(figure.get("caption", "")) > 40, cell.source
+        names.append(figure.get("name"))
+        if explorable:
+            alts = re.findall(r'<img [^>]*alt="([^"]*)"', explorable[0])
+            assert len(explorable[0]) <= MAX_BYTES
+        else:
+            alts = [cell.metadata["mystnb"].get("image", {}).get("alt", "")]
+        assert alts and all(says_something(alt) for alt in alts), (alts, cell.source)
+    assert len(names) == len(set(names)) and all(names)
+    assert any(outputs(cell, "text/html") for cell in code_cells(path)), "no explorable figure"
+
+
+def test_alternative_texts_that_say_nothing_are_refused():
+    for bad in ("", "figure", "../../_build/jupyter_execute/0a1b2c.png", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "plot of x"):
+        assert not says_something(bad)
+    assert says_something("A curve that rises from zero to one as t grows")
+
+
+@NOTEBOOKS
+def test_cells_are_short(path):
+    lengths = [sum(bool(line.strip()) for line in cell.source.splitlines()) for cell in code_cells(path)]
+    assert max(lengths) <= 25 and statistics.median(lengths) <= 6, sorted(lengths)
+
+
+@NOTEBOOKS
+def test_every_chapter_has_its_parts(path):
+    text = prose(path)
+    for part in (
+        "Before you start",
+        "minutes to read",
+        "\n## Exercises",
+        "\n## Summary",
+        "**What next.**",
+        "\n## References",
+    ):
+        assert part in text, part
+    assert 3 <= len(re.findall(r"^`+\{exercise\}", text, re.M)) <= 5
+
+
+@NOTEBOOKS
+def test_run_time_is_within_the_budget(path):
+    seconds, megabytes = RUN_TIMES[path.relative_to(ROOT).as_posix()]
+    assert seconds <= (120 if path.parent.name == "networks" else 60)
+    assert megabytes <= 1536

@@ -1,0 +1,169 @@
+"""Every check accepts the chapter's solution and refuses wrong answers for the right reason."""
+
+import re
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from memolib.exercises import EXERCISES, check, grade
+from tools.notebooks import chapters, read
+
+SOLUTION = re.compile(r"\{solution\} (?P<label>\S+)\n.*?```python\n(?P<code>.*?)```", re.S)
+EXERCISE = re.compile(r"\{exercise\}[^\n]*\n:label: (?P<label>\S+)\n(?P<text>.*?)^````", re.S | re.M)
+
+
+def prose():
+    return "\n".join(c.source for path in chapters() for c in read(path).cells if c.cell_type == "markdown")
+
+
+def n_eff(energies, beta):
+    w = np.exp(-beta * (energies - energies.min()))
+    return w.sum() ** 2 / (w**2).sum()
+
+
+def temperature(count, energies, target):
+    return np.exp(-brentq(lambda u: count(energies, np.exp(u)) - target, -12, 12))
+
+
+def exp_entropy(energies, beta):
+    w = np.exp(-beta * (energies - energies.min()))
+    w /= w.sum()
+    return np.exp(-np.sum(w * np.log(w + 1e-300)))
+
+
+# label: [(a plausible wrong answer, what the message must say)]
+WRONG = {
+    "rem-effective-levels": [
+        (lambda energies, beta: 1 / np.sum((np.exp(-beta * energies) / np.exp(-beta * energies).sum()) ** 2), "lowest"),
+        (lambda energies, beta: 1 / n_eff(energies, beta), "1/Y"),
+        (lambda energies, beta: n_eff(-energies, beta), "sign"),
+        (lambda energies, beta: n_eff(energies, 1 / beta), "temperature"),
+        (lambda energies, beta: 2 * n_eff(energies, beta), "factor 2"),
+        (lambda energies, beta: energies, "shape"),
+    ],
+    "rem-levels-needed": [
+        (lambda beta, v: v / beta**2 / 2, "inverse temperature"),
+        (lambda beta, v: beta**2 * v, "factor 2"),
+        (lambda beta, v: beta**2 * v**2 / 2, "variance already"),
+        (lambda beta, v: np.exp(beta**2 * v / 2), "ln N"),
+        (lambda beta, v: (beta**2 * v / 2)[:, None], "shape"),
+    ],
+    "rem-log-z": [
+        (lambda beta, N, v: np.log(N) + beta**2 * v / 2, "annealed"),
+        (
+            lambda beta, N, v: (
+                -np.maximum(
+                    np.log(N) / beta + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) * v / 2, np.sqrt(2 * v * np.log(N))
+                )
+            ),
+            "",
+        ),
+        (
+            lambda beta, N, v: np.log(N) + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) ** 2 * v / 2,
+            "still grows with beta",
+        ),
+        (lambda beta, N, v: np.float64(1.0), "shape"),
+    ],
+    "rem-finite-size": [
+        (lambda beta, N, v: np.maximum(1 - np.sqrt(2 * np.log(N) / v) / beta, 0), "large N"),
+        (lambda beta, N, v: 1 + norm.ppf(1 / N) / (beta * np.sqrt(v)), "never negative"),
+        (lambda beta, N, v: np.maximum(1 - np.abs(norm.ppf(1 / N)) / beta, 0), "root"),
+    ],
+    "rem-digit-temperature": [
+        (lambda energies, n_eff: 1 / temperature(globals()["n_eff"], energies, n_eff), "inverse temperature"),
+        (lambda energies, n_eff: np.sqrt(temperature(globals()["n_eff"], energies, n_eff)), "variance"),
+        (lambda energies, n_eff: temperature(exp_entropy, energies, n_eff), "1/Y"),
+        (lambda energies, n_eff: temperature(globals()["n_eff"], energies / 2, n_eff), "halved"),
+    ],
+}
+
+
+def solutions() -> dict[str, str]:
+    return {m["label"]: m["code"] for m in SOLUTION.finditer(prose())}
+
+
+def stubs() -> dict[str, str]:
+    """Give the function's name that the notebook's cell hands to the check, by label."""
+    code = "\n".join(c.source for path in chapters() for c in read(path).cells if c.cell_type == "code")
+    return dict(re.findall(r'^check\("(\S+)", (\w+)\)', code, re.M))
+
+
+def test_every_exercise_has_solution_check_and_wrong_answers():
+    texts = {m["label"]: m["text"] for m in EXERCISE.finditer(prose())}
+    assert texts.keys() == EXERCISES.keys() == WRONG.keys() == solutions().keys() == stubs().keys()
+    for label, text in texts.items():
+        assert re.search(r"\*Difficulty [1-5] of 5, \d+ minutes\.\*", text), label
+        assert ":class: hint dropdown" in text, label
+    assert 3 <= len(texts)
+
+
+@pytest.mark.parametrize("label", EXERCISES)
+def test_the_solution_passes(label, capsys):
+    namespace = {"np": np}
+    exec(solutions()[label], namespace)
+    answer = namespace[stubs()[label]]
+    passed, message = grade(label, answer)
+    assert passed, message
+    check(label, answer)
+    assert capsys.readouterr().out.startswith(f"✔ {label}")
+
+
+@pytest.mark.parametrize("label", EXERCISES)
+def test_the_blank_stub_is_told_to_return(label, capsys):
+    def stub(**arguments): ...
+
+    passed, message = grade(label, stub)
+    assert not passed and "nothing returned yet" in message
+    check(label, stub)
+    assert capsys.readouterr().out.startswith(f"✘ {label}")
+
+
+@pytest.mark.parametrize(("label", "answer", "reason"), [(k, f, r) for k, v in WRONG.items() for f, r in v])
+def test_wrong_answers_are_refused_for_the_right_reason(label, answer, reason):
+    passed, message = grade(label, answer)
+    assert not passed
+    assert reason in message, message
+
+
+@pytest.mark.parametrize("label", EXERCISES)
+def test_each_known_mistake_is_recognised(label):
+    assert len(EXERCISES[label].mistakes) >= 2
+    for reason, mistake in EXERCISES[label].mistakes.items():
+        passed, message = grade(label, mistake)
+        assert not passed and reason in message, (reason, message)
+
+
+def test_generic_differences_are_named():
+    def needed(beta, v):
+        return beta**2 * v / 2
+
+    for answer, reason in (
+        (lambda beta, v: -needed(beta, v), "wrong sign"),
+        (lambda beta, v: needed(beta, v) + 1, "constant 1"),
+        (lambda beta, v: np.sqrt(needed(beta, v)), "root"),
+        (lambda beta, v: needed(beta, v) ** 2, "square"),
+        (lambda beta, v: 1 / needed(beta, v), "inverse"),
+        (lambda beta, v: needed(beta, v) * np.nan, "not finite"),
+        (lambda beta, v: np.sin(needed(beta, v)), "values differ"),
+        (lambda beta, v: undefined, "raised NameError"),  # noqa: F821
+        (lambda beta, v: "words", "should return numbers"),
+    ):
+        passed, message = grade("rem-levels-needed", answer)
+        assert not passed and reason in message, message
+
+
+def test_answers_cannot_change_their_arguments():
+    def cheat(beta, v):
+        beta *= 0
+        return beta
+
+    assert not grade("rem-levels-needed", cheat).passed
+
+
+def test_bad_calls_are_explained():
+    with pytest.raises(ValueError, match="label is 'rem'; allowed are rem-effective-levels"):
+        grade("rem", print)
+    with pytest.raises(ValueError, match=r"answer is 3\.0; allowed is a function"):
+        check("rem-log-z", 3.0)
