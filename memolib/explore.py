@@ -77,7 +77,7 @@ class Explorable:
         sliders = {
             name: ipywidgets.SelectionSlider(
                 options=[(self._value(v), v) for v in values], value=self.start[name], description=self.labels[name],
-                style={"description_width": "10em"}, layout={"width": "30em", "max_width": "100%"},
+                style={"description_width": "14em"}, layout={"width": "36em", "max_width": "100%"},
             )
             for name, values in self.values.items()
         }  # fmt: skip

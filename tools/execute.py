@@ -84,7 +84,7 @@ def peak_memory(pid: int) -> float:
 def write_page(times: dict[str, list[float]]) -> None:
     """Write the page of run times from the record."""
     rows = [
-        f"| [{Path(name).stem}](/{name}) | {times[name][0]:.0f} s | {times[name][1]:.0f} MB |"
+        f"| [{Path(name).stem}](../{Path(name).relative_to('book').as_posix()}) | {times[name][0]:.0f} s | {times[name][1]:.0f} MB |"
         for name in (path.relative_to(ROOT).as_posix() for path in chapters())
         if name in times
     ]
