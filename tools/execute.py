@@ -83,9 +83,10 @@ def peak_memory(pid: int) -> float:
 
 def write_page(times: dict[str, list[float]]) -> None:
     """Write the page of run times from the record."""
+    names = [path.relative_to(ROOT).as_posix() for path in chapters()]
     rows = [
-        f"| [{Path(name).stem}](../{Path(name).relative_to('book').as_posix()}) | {times[name][0]:.0f} s | {times[name][1]:.0f} MB |"
-        for name in (path.relative_to(ROOT).as_posix() for path in chapters())
+        f"| [{Path(name).stem}](../{name.removeprefix('book/')}) | {times[name][0]:.0f} s | {times[name][1]:.0f} MB |"
+        for name in names
         if name in times
     ]
     PAGE.write_text(

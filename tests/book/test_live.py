@@ -49,7 +49,7 @@ def test_binder_states_python_and_takes_the_cpu_build(binder):
         " [d.metadata['Name'] for d in m.distributions()]]))"
     )
     out = subprocess.run(
-        [prefix / "bin/python", "-c", code], env=environment, capture_output=True, text=True, check=True
+        [prefix / "bin/python", "-c", code], cwd=prefix, env=environment, capture_output=True, text=True, check=True
     )
     cuda, torch, where, packages = json.loads(out.stdout)
     assert cuda is None and torch.startswith("2.13.0")
