@@ -17,6 +17,7 @@ book: html
 	@echo "The book is built: $(CURDIR)/$(HTML)/index.html (or: make serve)"
 
 $(VENV)/installed: requirements.txt pyproject.toml tools/install
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("too old a Python; try make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	tools/install $(BIN)/python
 	touch $@
@@ -53,9 +54,9 @@ pages: html
 	$(BIN)/python -m pytest tests/book
 
 zip: html
-	cd _build && rm -rf losing-dimensions-$(VERSION)* && cp -r html losing-dimensions-$(VERSION) \
-	  && $(abspath $(BIN))/python -m zipfile -c losing-dimensions-$(VERSION).zip losing-dimensions-$(VERSION)
-	@echo "$(CURDIR)/_build/losing-dimensions-$(VERSION).zip"
+	rm -rf _build/losing-dimensions-$(VERSION)* && cp -r $(HTML) _build/losing-dimensions-$(VERSION)
+	$(BIN)/python -c "import shutil; print(shutil.make_archive(\
+	  '_build/losing-dimensions-$(VERSION)', 'zip', '_build', 'losing-dimensions-$(VERSION)'))"
 
 # Needs uv on the path. The CUDA packages of the default Linux wheel of torch are left out.
 lock:

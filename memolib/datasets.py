@@ -25,7 +25,7 @@ def digits() -> Images:
 
     The files hold whole grey levels from 0 to 16 (the count of ink dots in a 4x4 square of the original scan);
     ``x`` is that count divided by 16, so one unit is a fully inked pixel, and noise variances t are in units
-    of pixel^2/256.
+    of (fully inked pixel)^2, that is 256 squared grey levels.
 
     Returns:
         Images with x of shape (1797, 64), values 0 to 1, and labels 0 to 9.

@@ -137,13 +137,16 @@ class Explorable:
             )
         return element
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
+    def _ipython_display_(self) -> None:
+        from IPython.display import display
+
         mode = os.environ.get("MEMOLIB_EXPLORE", "")
         if mode == "frames":
-            return {"text/html": self.to_html(), "text/plain": "explorable figure"}
-        if mode == "ends":
-            return {"text/plain": "\n".join(self.draw_ends())}
-        return self.widget()._repr_mimebundle_()
+            display({"text/html": self.to_html(), "text/plain": "explorable figure"}, raw=True)
+        elif mode == "ends":
+            display({"text/plain": "\n".join(self.draw_ends())}, raw=True)
+        else:
+            display(self.widget())
 
 
 def _pack(pictures: Sequence[bytes], image: str) -> dict[str, Any]:

@@ -225,7 +225,7 @@ def participation_limit(beta, N, v: float = 1.0) -> FloatArray:
         ValueError: for beta or v not above 0, or N below 1.
 
     Source: Mezard and Montanari (2009), section 5.3. Chapter: ``glass/random_energy_model``, theorem
-    "rem-participation".
+    "rem-condensation".
     """
     return np.maximum(1 - critical_beta(N, v) / _beta(beta), 0)
 
@@ -311,7 +311,7 @@ def participation_from_lowest(levels, beta: float, N: float, v: float = 1.0) -> 
 
     Args:
         levels: the K lowest energies of each system, shape (..., K), rising along the last axis, unit of energy.
-        beta: inverse temperature, above 0, one number. At or above ``critical_beta``, K = 1,000 leaves a
+        beta: inverse temperature, above 0, one number. From 0.6 ``critical_beta`` on, K = 1,000 leaves a
             root-mean-square error below 0.0005 for one system (tested); at higher temperature take more.
         N: number of levels, K or more.
         v: variance of a level, above 0, unit of energy squared.
@@ -327,6 +327,8 @@ def participation_from_lowest(levels, beta: float, N: float, v: float = 1.0) -> 
         real("beta", beta, minimum=0, strict=True),
         np.sqrt(_variance(v)),
     )
+    if levels.ndim == 0 or levels.shape[-1] == 0:
+        raise ValueError(f"levels has shape {levels.shape}; allowed is (..., K) with K at least 1")
     unseen = real("N", N, minimum=levels.shape[-1]) - levels.shape[-1]
     if (np.diff(levels, axis=-1) < 0).any():
         raise ValueError("levels is not sorted; allowed are energies that rise along the last axis")

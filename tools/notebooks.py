@@ -4,6 +4,7 @@ import ast
 import hashlib
 import io
 import re
+import subprocess
 import tokenize
 from pathlib import Path
 
@@ -22,6 +23,15 @@ def chapters() -> list[Path]:
     sections = [toc, *(toc.get("parts") or [])]
     files = [chapter["file"] for section in sections for chapter in section.get("chapters", [])]
     return [path for file in files if (path := ROOT / f"{file}.ipynb").exists()]
+
+
+def tracked() -> list[Path]:
+    """Give the repository's own files: those git tracks, or all but what is built or hidden where there is no git."""
+    git = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
+    if git.returncode == 0:
+        return [path for name in git.stdout.split("\0") if name and (path := ROOT / name).is_file()]
+    left_out = {"_build", "__pycache__", ".venv"}
+    return [p for p in ROOT.rglob("*") if p.is_file() and not left_out & set(p.relative_to(ROOT).parts)]
 
 
 def read(path: Path) -> nbformat.NotebookNode:

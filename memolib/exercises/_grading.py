@@ -67,9 +67,9 @@ def grade_answer(exercise: Exercise, answer: Callable) -> Grade:
 
 
 def _run(function: Callable, inputs: Inputs):
-    """Call with copies, so that an answer that changes its arguments changes nothing else."""
+    """Call by position, so that names are free, and with copies, so that an answer cannot change the inputs."""
     with np.errstate(all="ignore"):
-        return function(**{k: v.copy() if isinstance(v, np.ndarray) else v for k, v in inputs.items()})
+        return function(*(value.copy() if isinstance(value, np.ndarray) else value for value in inputs.values()))
 
 
 def _close(got: np.ndarray, expected: np.ndarray, tolerance: float) -> bool:
@@ -100,7 +100,8 @@ def _difference(got, expected, equal) -> str:
 def _example(trials, got, expected, exercise) -> str:
     for inputs, g, e in zip(trials, got, expected, strict=True):
         if not _close(g, e, exercise.tolerance):
-            return f"first value {g.flat[0]:.6g}, should be {e.flat[0]:.6g}, for {_describe(inputs)}"
+            worst = int(np.argmax(np.abs(np.nan_to_num(g - e, nan=np.inf))))
+            return f"value {g.flat[worst]:.6g}, should be {e.flat[worst]:.6g} (number {worst}), for {_describe(inputs)}"
     raise AssertionError("called for a right answer")
 
 

@@ -12,18 +12,17 @@ import urllib.request
 
 import pytest
 
-from tools.notebooks import ROOT, chapters
+from tools.notebooks import ROOT, chapters, tracked
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The repository as a user gets it: the tracked files alone."""
     folder = tmp_path_factory.mktemp("repository")
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    for path in tracked():
+        target = folder / path.relative_to(ROOT)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, target)
     return folder
 
 

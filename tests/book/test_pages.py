@@ -27,7 +27,7 @@ def open_page(browser, site):
     """Open a page and record what it logs, asks other hosts for (refused) and weighs."""
     contexts = []
 
-    def open_page(name, size="wide", address=None, **options):
+    def open_page(name, size="wide", **options):
         phone = {"is_mobile": True, "has_touch": True} if size == "phone" else {}
         context = browser.new_context(viewport=SIZES[size], **phone, **options)
         contexts.append(context)
@@ -35,7 +35,7 @@ def open_page(browser, site):
         page.problems, page.foreign, page.weight = [], [], {}
 
         def route(route):
-            if route.request.url.startswith((address or site, "data:", "blob:")):
+            if route.request.url.startswith((site, "data:", "blob:")):
                 route.continue_()
             else:
                 page.foreign.append(route.request.url)
@@ -49,7 +49,7 @@ def open_page(browser, site):
         page.on("response", weigh)
         page.on("console", lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: page.problems.append(str(error)))
-        page.goto(f"{address or site}/{name}.html", wait_until="load")
+        page.goto(f"{site}/{name}.html", wait_until="load")
         if options.get("java_script_enabled", True):
             page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
             page.wait_for_function(
@@ -216,7 +216,13 @@ def test_404_leads_home(browser, site, lost):
 
 def test_zip_for_reading_offline():
     environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
-    subprocess.run(["make", "zip", f"VENV={sys.prefix}"], cwd=ROOT, env=environment, check=True, capture_output=True)
+    subprocess.run(
+        ["make", "zip", f"VENV={os.path.relpath(sys.prefix, ROOT)}"],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
     with zipfile.ZipFile(ROOT / "_build" / f"losing-dimensions-{__version__}.zip") as archive:
         names = archive.namelist()
         assert archive.testzip() is None

@@ -27,6 +27,11 @@ def temperature(count, energies, target):
     return np.exp(-brentq(lambda u: count(energies, np.exp(u)) - target, -12, 12))
 
 
+def log_z(beta, N, v):
+    e = np.maximum(-beta * v, -np.sqrt(2 * v * np.log(N)))
+    return np.log(N) - e**2 / (2 * v) - beta * e
+
+
 def exp_entropy(energies, beta):
     w = np.exp(-beta * (energies - energies.min()))
     w /= w.sum()
@@ -41,6 +46,7 @@ WRONG = {
         (lambda energies, beta: n_eff(-energies, beta), "sign"),
         (lambda energies, beta: n_eff(energies, 1 / beta), "temperature"),
         (lambda energies, beta: 2 * n_eff(energies, beta), "factor 2"),
+        (lambda energies, beta: 1 / np.exp(-beta * (energies - energies.min())).max(), "values differ"),
         (lambda energies, beta: energies, "shape"),
     ],
     "rem-levels-needed": [
@@ -52,14 +58,8 @@ WRONG = {
     ],
     "rem-log-z": [
         (lambda beta, N, v: np.log(N) + beta**2 * v / 2, "annealed"),
-        (
-            lambda beta, N, v: (
-                -np.maximum(
-                    np.log(N) / beta + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) * v / 2, np.sqrt(2 * v * np.log(N))
-                )
-            ),
-            "",
-        ),
+        (lambda beta, N, v: -log_z(beta, N, v) / beta, "free energy"),
+        (lambda beta, N, v: log_z(np.sqrt(beta), N, v), "values differ"),
         (
             lambda beta, N, v: np.log(N) + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) ** 2 * v / 2,
             "still grows with beta",
@@ -112,7 +112,7 @@ def test_the_solution_passes(label, capsys):
 
 @pytest.mark.parametrize("label", EXERCISES)
 def test_the_blank_stub_is_told_to_return(label, capsys):
-    def stub(**arguments): ...
+    def stub(*arguments): ...
 
     passed, message = grade(label, stub)
     assert not passed and "nothing returned yet" in message
@@ -160,6 +160,13 @@ def test_answers_cannot_change_their_arguments():
         return beta
 
     assert not grade("rem-levels-needed", cheat).passed
+
+
+def test_argument_names_are_free_and_the_example_shows_a_wrong_value():
+    passed, message = grade("rem-levels-needed", lambda b, variance: b**2 * variance / 2)
+    assert passed, message
+    _, message = grade("rem-levels-needed", lambda b, v: np.r_[(b**2 * v / 2)[:-1], 7.0])
+    assert "value 7, should be" in message
 
 
 def test_bad_calls_are_explained():

@@ -27,11 +27,19 @@ def make(**changes):
     return explore(draw, **{"labels": LABELS, "a": [0.0, 0.5, 1.0], "b": [1, 20, 3000]} | changes)
 
 
+@pytest.fixture
+def shown(monkeypatch):
+    """What Jupyter is asked to display."""
+    things = []
+    monkeypatch.setattr("IPython.display.display", lambda thing, raw=False: things.append(thing))
+    return things
+
+
 def payload(element):
     return json.loads(gzip.decompress(base64.b64decode(re.search(r"octet-stream\">(.*?)<", element)[1])))
 
 
-def test_live_kernel_moves_every_slider(monkeypatch):
+def test_live_kernel_moves_every_slider(monkeypatch, shown):
     monkeypatch.delenv("MEMOLIB_EXPLORE", raising=False)
     calls = []
 
@@ -50,16 +58,18 @@ def test_live_kernel_moves_every_slider(monkeypatch):
     assert calls[-1] == (0.5, 3000)
     assert picture.value != before and bytes(picture.value).startswith(b"\x89PNG")
     assert html.unescape(sentence.value) == "A line from 0.50 to 3000.00 <on> one axis"
-    assert "application/vnd.jupyter.widget-view+json" in make()._repr_mimebundle_()
+    make()._ipython_display_()
+    assert isinstance(shown[0], ipywidgets.VBox)
     assert not plt.get_fignums()
 
 
 @pytest.mark.parametrize(("image", "start"), [("svg", b"<?xml"), ("webp", b"RIFF")])
-def test_frames_need_no_kernel(monkeypatch, image, start):
+def test_frames_need_no_kernel(monkeypatch, shown, image, start):
     monkeypatch.setenv("MEMOLIB_EXPLORE", "frames")
     monkeypatch.setattr(ipywidgets, "Image", None)
     figure = make(image=image, frames=["b"])
-    bundle = figure._repr_mimebundle_()
+    figure._ipython_display_()
+    (bundle,) = shown
     assert set(bundle) == {"text/html", "text/plain"}
     element = bundle["text/html"]
     data = payload(element)
@@ -67,14 +77,14 @@ def test_frames_need_no_kernel(monkeypatch, image, start):
     assert data["sentences"][2] == "A line from 0.50 to 3000.00 <on> one axis"
     assert 'alt="A line from 0.50 to 20.00 &lt;on&gt; one axis"' in element
     assert "Fixed here: start a = 0.5." in element
-    shown = base64.b64decode(re.search(r"base64,([^\"]+)\"", element)[1])
-    assert shown.startswith(start)
+    first = base64.b64decode(re.search(r"base64,([^\"]+)\"", element)[1])
+    assert first.startswith(start)
     if image == "svg":
         frames = ["\n".join(data["frames"]["lines"][i] for i in index) for index in data["frames"]["index"]]
-        assert frames[1].encode() == shown and len(set(frames)) == 3
+        assert frames[1].encode() == first and len(set(frames)) == 3
     else:
         frames = [base64.b64decode(f) for f in data["frames"]["base64"]]
-        assert frames[1] == shown and len(set(frames)) == 3
+        assert frames[1] == first and len(set(frames)) == 3
 
 
 def test_two_frame_parameters_are_in_row_order(monkeypatch):
@@ -91,9 +101,10 @@ def test_frames_are_the_same_bytes_at_every_run():
     plt.rcdefaults()
 
 
-def test_ends_draw_every_corner(monkeypatch):
+def test_ends_draw_every_corner(monkeypatch, shown):
     monkeypatch.setenv("MEMOLIB_EXPLORE", "ends")
-    text = make()._repr_mimebundle_()["text/plain"].split("\n")
+    make()._ipython_display_()
+    text = shown[0]["text/plain"].split("\n")
     assert [re.findall(r"\d+\.\d+", line) for line in text] == [
         ["0.00", "1.00"], ["0.00", "3000.00"], ["1.00", "1.00"], ["1.00", "3000.00"],
     ]  # fmt: skip
@@ -102,9 +113,9 @@ def test_ends_draw_every_corner(monkeypatch):
         return draw(a, 1 / (b - 3000))
 
     with pytest.raises(ZeroDivisionError):
-        explore(fails_at_the_end, labels=LABELS, a=[0, 1], b=[1, 3000])._repr_mimebundle_()
+        explore(fails_at_the_end, labels=LABELS, a=[0, 1], b=[1, 3000])._ipython_display_()
     with pytest.raises(ValueError, match="draw's sentence is 'short'"):
-        explore(lambda a: (plt.figure(), "short"), labels=LABELS, a=[0, 1])._repr_mimebundle_()
+        explore(lambda a: (plt.figure(), "short"), labels=LABELS, a=[0, 1])._ipython_display_()
     plt.close("all")
 
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 
 from memolib import datasets, exercises, explore, plots, rem
-from tools.notebooks import ROOT, chapters, code_only, fingerprint
+from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
 MODULES = [rem, datasets, plots, explore, exercises]
 
@@ -49,11 +49,6 @@ def test_public_functions_are_documented(module):
                 assert re.search(rf"^\s+\**{parameter}:", doc, re.M), (name, parameter)
         if module is rem and inspect.isfunction(thing):
             assert all(section in doc for section in ("Returns:", "Raises:", "Source:", "Chapter:")), name
-
-
-def tracked():
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return [ROOT / f for f in files.split("\0") if f and (ROOT / f).is_file()]
 
 
 def test_the_repository_has_one_address():

@@ -241,6 +241,8 @@ BAD = [
     (rem.participation_exact, {"beta": 1, "N": 10, "step": 0}, "step"),
     (rem.participation_from_lowest, {"levels": [2.0, 1.0], "beta": 1, "N": 5}, "levels"),
     (rem.participation_from_lowest, {"levels": [1.0, 2.0], "beta": 1, "N": 1}, "N"),
+    (rem.participation_from_lowest, {"levels": [[]], "beta": 1, "N": 5}, "levels"),
+    (rem.participation_from_lowest, {"levels": 1.0, "beta": 1, "N": 5}, "levels"),
     (rem.lowest_level, {"N": 1}, "N"),
     (rem.level_entropy, {"energy": np.inf, "N": 10}, "energy"),
 ]

@@ -1,0 +1,185 @@
+"""The empirical denoiser of N points: the exact optimum of denoising score matching on them.
+
+Weights ``w = softmax(-|x-y_i|^2/2t)``, a Boltzmann distribution at temperature t; ``D = sum w_i y_i`` and
+``G = dD/dx = Cov_w(y)/t``. Data and queries are taken in blocks, so that the memory beyond inputs and results is
+bounded by ``BLOCK_BYTES`` times a small number, whatever the number of points.
+
+Accuracy: distances are computed so that each exponent is right to about 1e-9 as long as ``t`` is above 1e-6 times the
+largest squared norm of the centred data; below, by direct differences, with a relative error of 1e-15 in each
+squared distance, so that two points tied at distance r share their weight wrongly by up to 1e-15 r^2/t.
+"""
+
+from typing import NamedTuple
+
+import torch
+
+from memolib._tensors import as_noise, as_points
+
+BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
+NEGLIGIBLE = 1e-18  # weights below this part of the largest do not change a covariance in float64
+
+
+class Weighted(NamedTuple):
+    """Sums over the data under the weights of each query.
+
+    Attributes:
+        log_z: ln sum exp(-|x-y_i|^2/2t), shape (n,).
+        participation: Y = sum of squared weights, shape (n,); ``1/Y`` is N_eff.
+        mean: the denoiser D, shape (n, d).
+        second: weighted mean of the squared centred coordinates, shape (n, d).
+    """
+
+    log_z: torch.Tensor
+    participation: torch.Tensor
+    mean: torch.Tensor
+    second: torch.Tensor
+
+
+class Empirical:
+    """Empirical denoiser of a data set; calling it denoises.
+
+    Attributes:
+        data: the N points, shape (N, d).
+    """
+
+    def __init__(self, data):
+        """Hold the data: float tensors keep their dtype, everything else becomes float64.
+
+        Raises:
+            ValueError: for no points, points that are not finite, or a shape other than (N, d).
+        """
+        self.data = as_points("data", data)
+        self._center = self.data.mean(dim=0)
+        self._points = self.data - self._center
+        self._half_norms = (self._points**2).sum(dim=1) / 2
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise: the average of the data under the weights.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, d).
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        return self.weighted(x, t).mean
+
+    def score(self, x, t) -> torch.Tensor:
+        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        x = self._queries(x)
+        return (self(x, t) - x) / as_noise(t)
+
+    def log_weights(self, x, t) -> torch.Tensor:
+        """Logarithms of the weights; the one result that has the size n times N.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, N); each row's exponentials sum to 1.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        return torch.log_softmax(self._exponents(self._queries(x) - self._center, as_noise(t)), dim=1)
+
+    def n_eff(self, x, t) -> torch.Tensor:
+        """Effective number of data points, ``1/Y``, from 1 to N.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n,).
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        return 1 / self.weighted(x, t).participation
+
+    def weighted(self, x, t) -> Weighted:
+        """All sums over the data that need no d x d matrix, in one pass over blocks.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Weighted.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, t = self._queries(x) - self._center, as_noise(t)
+        return Weighted(*map(torch.cat, zip(*(self._one_block(block, t) for block in self._split(x)), strict=True)))
+
+    def variance(self, x, t) -> torch.Tensor:
+        """Diagonal of the weighted covariance: t times that of the Jacobian, at a fraction of its cost.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, d); right to 1e-15 times the squared norm of the data.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        sums = self.weighted(x, t)
+        return (sums.second - (sums.mean - self._center) ** 2).clamp(min=0)
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian of the denoiser, ``Cov_w/t``, from the points that carry weight at each query.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, d, d), symmetric with eigenvalues of at least 0.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, t = self._queries(x), as_noise(t)
+        out = x.new_empty(len(x), x.shape[1], x.shape[1])
+        for index, query in enumerate(x):
+            exponents = self._exponents(query[None] - self._center, t)[0]
+            kept = exponents > exponents.max() + torch.log(exponents.new_tensor(NEGLIGIBLE))
+            weights = torch.softmax(exponents[kept], dim=0)
+            spread = self._points[kept]
+            spread = (spread - weights @ spread) * weights[:, None].sqrt()
+            out[index] = spread.T @ spread / t
+        return out
+
+    def _queries(self, x) -> torch.Tensor:
+        return as_points("x", x, self.data.shape[1]).to(self.data)
+
+    def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Blocks of queries: with all N points where that fits, so that each is one product of matrices."""
+        return x.split(max(1, BLOCK_BYTES // (min(len(self.data), self._data_block()) * x.element_size())))
+
+    def _data_block(self) -> int:
+        return BLOCK_BYTES // (16 * self.data.element_size())
+
+    def _exponents(self, x: torch.Tensor, t: float, rows: slice = slice(None)) -> torch.Tensor:
+        """``-|x-y_i|^2/2t`` for centred queries."""
+        points = self._points[rows]
+        scale = max(float(self._half_norms.max()), float((x**2).sum(dim=1).max()) / 2)
+        if scale * torch.finfo(x.dtype).eps < 1e-9 * t:
+            out = torch.addmm(-self._half_norms[rows], x, points.T)
+            return out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
+        return torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
+
+    def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+        """Sums for a block of queries, merged over blocks of data by their largest exponents."""
+        top = x.new_full((len(x), 1), -torch.inf)
+        z, z2 = x.new_zeros(len(x), 1), x.new_zeros(len(x), 1)
+        first, second = torch.zeros_like(x), torch.zeros_like(x)
+        for start in range(0, len(self.data), self._data_block()):
+            rows = slice(start, start + self._data_block())
+            exponents = self._exponents(x, t, rows)
+            new_top = torch.maximum(top, exponents.amax(dim=1, keepdim=True))
+            keep = torch.exp(top - new_top)
+            weights = exponents.sub_(new_top).exp_()
+            z = z * keep + weights.sum(dim=1, keepdim=True)
+            first = first * keep + weights @ self._points[rows]
+            second = second * keep + weights @ self._points[rows] ** 2
+            z2 = z2 * keep**2 + weights.square_().sum(dim=1, keepdim=True)
+            top = new_top
+        return (top + z.log())[:, 0], (z2 / z**2)[:, 0], first / z + self._center, second / z

@@ -1,0 +1,104 @@
+"""Spectra of any denoiser's Jacobian ``G = dD/dx``: which directions at x are alive.
+
+Eigenvalues of G are near 1 along the data's manifold and near 0 across it; signed eigenvalues tell a lost direction
+(0) from one that overshoots (above 1), which the singular values of the score, |G - 1|/t, cannot.
+"""
+
+import torch
+from torch.func import jvp, vmap
+
+from memolib._tensors import as_noise, as_points
+
+METHODS = ("exact", "perturbation")
+
+
+def jacobian(denoiser, x, t) -> torch.Tensor:
+    """Jacobian of a denoiser: its own where it offers one, else by forward-mode differentiation.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        x: points, shape (n, d).
+        t: noise variance, above 0.
+    Returns:
+        Shape (n, d, d); ``[i, a, b]`` is the derivative of D_a by x_b at point i.
+    Raises:
+        ValueError: for x of another shape or t not above 0.
+
+    Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
+    """
+    x, t = as_points("x", x), as_noise(t)
+    return denoiser.jacobian(x, t) if hasattr(denoiser, "jacobian") else forward_mode(denoiser, x, t)
+
+
+def forward_mode(denoiser, x, t) -> torch.Tensor:
+    """Jacobian by d forward-mode derivatives of the whole batch; arguments and result as for ``jacobian``.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, built from torch operations.
+        x: points, shape (n, d).
+        t: noise variance, above 0.
+    Returns:
+        Shape (n, d, d).
+    Raises:
+        ValueError: for x of another shape or t not above 0.
+
+    Source: torch.func. Chapter: ``manifold/losing_dimensions``.
+    """
+    x, t = as_points("x", x), as_noise(t)
+
+    def along(direction: torch.Tensor) -> torch.Tensor:
+        return jvp(lambda points: denoiser(points, t), (x,), (direction.expand_as(x),))[1]
+
+    return vmap(along)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 2, 0)
+
+
+def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
+    """Eigenvalues of the symmetric part of the denoiser's Jacobian.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        x: points, shape (n, d).
+        t: noise variance, above 0.
+        method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the axes, a finite kick,
+            as the public experiments use.
+    Returns:
+        Shape (n, d), falling along the last axis.
+    Raises:
+        ValueError: for x of another shape, t not above 0, or an unknown method.
+
+    Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
+    """
+    x, t = as_points("x", x), as_noise(t)
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
+    if method == "exact":
+        G = jacobian(denoiser, x, t)
+    else:
+        kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+        G = torch.stack([(denoiser(x + k, t) - denoiser(x - k, t)) / (2 * t**0.5) for k in kicks], dim=-1)
+    return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
+
+
+def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
+    """Share of the population's Jacobian that is left along a subspace, ``tr(B' G B)/tr(B' G_pop B)``.
+
+    Args:
+        G: Jacobians, shape (n, d, d).
+        population: Jacobians of the population's denoiser at the same x and t, shape (n, d, d).
+        basis: orthonormal columns that span the subspace, shape (d, r).
+    Returns:
+        Shape (n,): 1 where nothing is lost, 0 where everything is.
+    Raises:
+        ValueError: for shapes that do not fit, or a rank r above d.
+
+    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    """
+    basis = as_points("basis", basis, None)
+    d, r = basis.shape
+    if r > d:
+        raise ValueError(f"basis has rank {r} in {d} dimensions; allowed is a rank up to {d}")
+    for name, matrix in (("G", G), ("population", population)):
+        if matrix.ndim != 3 or matrix.shape[1:] != (d, d):
+            raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is (n, {d}, {d})")
+    left, full = (torch.einsum("dr,nde,er->n", basis.to(m), m, basis.to(m)) for m in (G, population))
+    return left / full

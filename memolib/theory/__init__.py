@@ -1,0 +1,41 @@
+"""Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form.
+
+Setting: N points y with independent coordinates of variances ``s_k^2`` (``variances``, shape (d,), any order; 0 off
+the manifold), seen from x at noise variance t. ``u_k = s_k^2/t``. The unit of x is the data's, that of t and of
+``variances`` its square; information and entropies are in nats. NumPy and SciPy only.
+
+Three kinds of point give different answers: A, a training point plus noise; B, a training point; C, a fresh noisy
+point. Sources: Achilli et al., arXiv 2410.08727 (the paper); Biroli, Bonnaire, de Bortoli and Mezard, Nat. Commun. 15,
+9957 (2024); the rest is derived in the chapters named.
+"""
+
+from memolib.theory.collapse import (
+    collapse_time,
+    collapse_time_at,
+    condensed_participation,
+    information,
+    information_density,
+    level_entropy,
+    own_weight,
+)
+from memolib.theory.losses import law_limit, loss_fresh, loss_noisy, participation, retention_training
+from memolib.theory.paper import gaussian_collapse_time, gaussian_loss_time, paper_singular_values, sphere_variances
+
+__all__ = [
+    "collapse_time",
+    "collapse_time_at",
+    "condensed_participation",
+    "gaussian_collapse_time",
+    "gaussian_loss_time",
+    "information",
+    "information_density",
+    "law_limit",
+    "level_entropy",
+    "loss_fresh",
+    "loss_noisy",
+    "own_weight",
+    "paper_singular_values",
+    "participation",
+    "retention_training",
+    "sphere_variances",
+]

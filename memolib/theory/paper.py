@@ -1,0 +1,97 @@
+"""The paper's estimates, as published and with consistent units, and the sphere that its figure looks at."""
+
+import numpy as np
+
+from memolib._validate import real
+from memolib.theory._shared import FloatArray, check_points, check_variances
+
+
+def gaussian_collapse_time(x, variances, N: float) -> FloatArray:
+    """The paper's estimate of the collapse time: a random energy model of the same variance, ``sqrt(V/(2 ln N))``.
+
+    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies |x-y|^2/2. It replaces the tail of the
+    energies by a Gaussian one and fails where they condense; the chapter shows by how much.
+
+    Args:
+        x: points in the data's eigenbasis, shape (..., d).
+        variances: shape (d,).
+        N: number of data points, above 1.
+    Returns:
+        Noise variance, shape (...).
+    Raises:
+        ValueError: for shapes that do not fit, negative variances or N not above 1.
+
+    Source: Achilli et al. (2024). Chapter: ``manifold/losing_dimensions``.
+    """
+    s2 = check_variances(variances)
+    energy_variance = (s2**2).sum() / 2 + (check_points("x", x, s2) ** 2 * s2).sum(axis=-1)
+    return np.sqrt(energy_variance / (2 * np.log(real("N", N, minimum=1, strict=True))))
+
+
+def gaussian_loss_time(variances, N: float) -> FloatArray:
+    """The paper's estimate of the loss time of each direction for data on a sphere, ``s_k^2/(2 ln N)``.
+
+    Args:
+        variances: shape (d,).
+        N: number of data points, above 1.
+    Returns:
+        Noise variance, shape (d,): the largest variance first.
+    Raises:
+        ValueError: for negative variances or N not above 1.
+
+    Source: Achilli et al. (2024). Chapter: ``manifold/losing_dimensions``.
+    """
+    return check_variances(variances) / (2 * np.log(real("N", N, minimum=1, strict=True)))
+
+
+def paper_singular_values(variances, t: float, N: float, *, homogeneous: bool = False) -> FloatArray:
+    """Singular values of the score's Jacobian at the origin, as the paper's public code draws them.
+
+    Published: ``sqrt(lam^2 + v^2)``, ``lam = 1/(t+s^2)``, ``v_k = F (phi_0 + phi_k)``, ``phi = max(0, 1/t - 1/t_c)``
+    and ``F = sum s^2/(t^2 (t+s^2))``. v carries 1/t^3 against 1/t of lam; the homogeneous form is ``lam^2 + F Y`` with
+    ``Y = max(0, 1 - t/t_c)``.
+
+    Args:
+        variances: shape (d,).
+        t: noise variance, above 0.
+        N: number of data points, above 1.
+        homogeneous: the form with consistent units.
+    Returns:
+        Singular values, shape (d,), unit 1/t.
+    Raises:
+        ValueError: for negative variances, t not above 0 or N not above 1.
+
+    Source: Achilli et al. (2024), public code. Chapter: ``manifold/losing_dimensions``.
+    """
+    s2, t = check_variances(variances), real("t", t, minimum=0, strict=True)
+    lam, F = 1 / (t + s2), (s2 / (t**2 * (t + s2))).sum()
+    critical = np.array([gaussian_collapse_time(x, s2, N) for x in np.vstack([0 * s2, np.sqrt(t) * np.eye(s2.size)])])
+    if homogeneous:
+        Y = np.maximum(0, 1 - t / critical)
+        return np.sqrt(lam**2 + F * Y[1:])
+    phi = np.maximum(0, 1 / t - 1 / critical)
+    return np.sqrt(lam**2 + (F * (phi[0] + phi[1:])) ** 2)
+
+
+def sphere_variances(variances) -> FloatArray:
+    """Variances ``E[z_k^2/|z|^2]`` of Gaussian data divided by their norm, exact by a one-dimensional integral.
+
+    ``E[z_k^2/|z|^2] = int_0^inf s_k^2/(1 + 2 q s_k^2) prod_j (1 + 2 q s_j^2)^(-1/2) dq``.
+
+    Args:
+        variances: of the data before division, shape (d,), at least one above 0.
+    Returns:
+        Variances on the unit sphere, shape (d,), summing to 1.
+    Raises:
+        ValueError: for negative variances or none above 0.
+
+    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    """
+    s2 = check_variances(variances)
+    if not s2.any():
+        raise ValueError("variances is 0 in all directions; allowed are variances of which one is above 0")
+    s2 = s2 / s2.max()
+    log_q = np.linspace(-40, 80, 12_001)[:, None]  # trapezoid rule in ln(q): converges exponentially
+    growth = np.log1p(2 * np.exp(log_q) * s2)
+    values = np.exp(log_q - growth.sum(axis=1, keepdims=True) / 2 - growth) * s2
+    return values.sum(axis=0) * (log_q[1, 0] - log_q[0, 0])
