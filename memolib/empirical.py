@@ -23,7 +23,7 @@ class Weighted(NamedTuple):
     """Sums over the data under the weights of each query.
 
     Attributes:
-        log_z: ln sum exp(-|x-y_i|^2/2t), shape (n,).
+        log_z: ``ln sum exp(-|x-y_i|^2/2t)``, shape (n,).
         participation: Y = sum of squared weights, shape (n,); ``1/Y`` is N_eff.
         mean: the denoiser D, shape (n, d).
         second: weighted mean of the squared centred coordinates, shape (n, d).

@@ -1,7 +1,7 @@
 """Spectra of any denoiser's Jacobian ``G = dD/dx``: which directions at x are alive.
 
 Eigenvalues of G are near 1 along the data's manifold and near 0 across it; signed eigenvalues tell a lost direction
-(0) from one that overshoots (above 1), which the singular values of the score, |G - 1|/t, cannot.
+(0) from one that overshoots (above 1), which the singular values of the score, ``|G - 1|/t``, cannot.
 """
 
 import torch

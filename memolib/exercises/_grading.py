@@ -32,7 +32,14 @@ class Grade(NamedTuple):
 
 
 def grade_answer(exercise: Exercise, answer: Callable) -> Grade:
-    """Run an answer on three random inputs and explain the first thing that is wrong."""
+    """Run an answer on three random inputs and explain the first thing that is wrong.
+
+    Args:
+        exercise: what is asked for.
+        answer: the student's function, called by position.
+    Returns:
+        Grade.
+    """
     trials = [exercise.inputs(np.random.default_rng(seed)) for seed in range(3)]
     got = []
     for inputs in trials:

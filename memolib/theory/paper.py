@@ -9,8 +9,8 @@ from memolib.theory._shared import FloatArray, check_points, check_variances
 def gaussian_collapse_time(x, variances, N: float) -> FloatArray:
     """The paper's estimate of the collapse time: a random energy model of the same variance, ``sqrt(V/(2 ln N))``.
 
-    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies |x-y|^2/2. It replaces the tail of the
-    energies by a Gaussian one and fails where they condense; the chapter shows by how much.
+    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies ``|x-y|^2/2``. The estimate replaces the
+    tail of the energies by a Gaussian one and fails where they condense; the chapter shows by how much.
 
     Args:
         x: points in the data's eigenbasis, shape (..., d).

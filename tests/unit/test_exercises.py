@@ -38,6 +38,21 @@ def exp_entropy(energies, beta):
     return np.exp(-np.sum(w * np.log(w + 1e-300)))
 
 
+def stable_weights(x, data, t):
+    e = -((x[:, None] - data) ** 2).sum(axis=2) / (2 * t)
+    w = np.exp(e - e.max(axis=1, keepdims=True))
+    return w / w.sum(axis=1, keepdims=True)
+
+
+def squared(samples, data):
+    return np.sort(((samples[:, None] - data) ** 2).sum(axis=2), axis=1)
+
+
+def softmax_weights(x, data, t, axis=1):
+    w = np.exp(-((x[:, None] - data) ** 2).sum(axis=2) / (2 * t))
+    return w / w.sum(axis=axis, keepdims=True)
+
+
 # label: [(a plausible wrong answer, what the message must say)]
 WRONG = {
     "rem-effective-levels": [
@@ -76,6 +91,31 @@ WRONG = {
         (lambda energies, n_eff: np.sqrt(temperature(globals()["n_eff"], energies, n_eff)), "variance"),
         (lambda energies, n_eff: temperature(exp_entropy, energies, n_eff), "1/Y"),
         (lambda energies, n_eff: temperature(globals()["n_eff"], energies / 2, n_eff), "halved"),
+    ],
+    "emp-weights": [
+        (softmax_weights, "underflow"),
+        (lambda x, data, t: stable_weights(x, data, t**2), "variance or its root"),
+        (lambda x, data, t: stable_weights(x, data, t).T, "transposed"),
+        (lambda x, data, t: stable_weights(x, data, t / 2), "factor 2"),
+        (lambda x, data, t: stable_weights(x, data, t) / 2, "factor 0.5"),
+    ],
+    "emp-score": [
+        (lambda x, data, t: stable_weights(x, data, t) @ data, "this is the denoiser"),
+        (lambda x, data, t: (stable_weights(x, data, t) @ data - x) / np.sqrt(t), "variance or its root"),
+        (lambda x, data, t: (x - stable_weights(x, data, t) @ data) / t, "sign"),
+        (lambda x, data, t: ((stable_weights(x, data, t) @ data - x) / t).T, "shape"),
+        (lambda x, data, t: (stable_weights(x, data, t) @ data * len(data) - x) / t, "values differ"),
+    ],
+    "emp-points-needed": [
+        (lambda variances, t: np.log(1 + variances / t[:, None]).sum(axis=1), "half"),
+        (lambda variances, t: np.log(1 + variances**2 / t[:, None]).sum(axis=1) / 2, "variances or their roots"),
+        (lambda variances, t: np.log(1 + variances[:, None] / t).sum(axis=1) / 2, "shape"),
+        (lambda variances, t: np.sqrt(np.prod(1 + variances / t[:, None], axis=1)), "ln N"),
+    ],
+    "emp-ratio": [
+        (lambda samples, data: squared(samples, data)[:, 0] / squared(samples, data)[:, 1], "squared"),
+        (lambda samples, data: np.sqrt(squared(samples, data)[:, 1] / squared(samples, data)[:, 0]), "upside down"),
+        (lambda samples, data: np.sqrt(squared(data, samples)[:, 0]), "shape"),
     ],
 }
 

@@ -10,13 +10,25 @@ import time
 import nbformat
 import pytest
 
-from memolib import datasets, exercises, explore, plots, rem
+from memolib import (
+    datasets,
+    empirical,
+    exercises,
+    explore,
+    manifolds,
+    memorization,
+    plots,
+    rem,
+    sampling,
+    spectra,
+    theory,
+)
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
-MODULES = [rem, datasets, plots, explore, exercises]
+MODULES = [rem, theory, manifolds, datasets, empirical, spectra, sampling, memorization, plots, explore, exercises]
 
 
-@pytest.mark.parametrize("module", ["rem"])
+@pytest.mark.parametrize("module", ["rem", "theory"])
 def test_theory_imports_fast_and_without_torch(module):
     code = f"import sys; from memolib import {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     start = time.perf_counter()
@@ -33,7 +45,11 @@ def test_size():
 
 def public(module):
     for name, thing in vars(module).items():
-        if not name.startswith("_") and getattr(thing, "__module__", "") == module.__name__ and callable(thing):
+        if (
+            not name.startswith("_")
+            and getattr(thing, "__module__", "").startswith(module.__name__)
+            and callable(thing)
+        ):
             yield name, thing
 
 
