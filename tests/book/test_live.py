@@ -89,7 +89,8 @@ def lab(binder, copy):
 
 CELLS = """() => jupyterapp.shell.currentWidget.content.widgets.map((cell) => ({
   type: cell.model.type, source: cell.model.sharedModel.getSource(), outputs: cell.model.outputs?.toJSON() ?? [] }))"""
-CELL = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook .jp-Cell"  # JupyterLab keeps earlier chapters open behind
+# of the chapter in front: JupyterLab keeps earlier ones open behind it
+CELL = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index='{}']"
 RUN_ALL = "() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)"
 SHOW = """(index) => { const list = jupyterapp.shell.currentWidget.content; list.activeCellIndex = index;
   return list.scrollToItem(index, 'start').then(() => true, () => true); }"""
@@ -144,7 +145,7 @@ def test_chapter_runs_and_moves_in_jupyterlab(browser, lab, path):
     assert fenced
     for index in fenced:
         page.evaluate(SHOW, index)
-        cell = page.locator(CELL).nth(index)
+        cell = page.locator(CELL.format(index))
         cell.locator("aside, details, .myst-admonition").first.wait_for(timeout=20_000)
         assert "```" not in cell.inner_text(), cells[index]["source"][:200]
     # it runs from top to bottom
@@ -161,7 +162,7 @@ def test_chapter_runs_and_moves_in_jupyterlab(browser, lab, path):
     assert explorables
     for index in explorables:
         page.evaluate(SHOW, index)
-        cell = page.locator(CELL).nth(index)
+        cell = page.locator(CELL.format(index))
         cell.locator(".noUi-handle").first.wait_for(timeout=30_000)
         seconds = slider_seconds(page, cell)
         print(f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}")
