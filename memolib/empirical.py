@@ -1,12 +1,13 @@
 """The empirical denoiser of N points: the exact optimum of denoising score matching on them.
 
 Weights ``w = softmax(-|x-y_i|^2/2t)``, a Boltzmann distribution at temperature t; ``D = sum w_i y_i`` and
-``G = dD/dx = Cov_w(y)/t``. Data and queries are taken in blocks, so that the memory beyond inputs and results is
-bounded by ``BLOCK_BYTES`` times a small number, whatever the number of points.
+``G = dD/dx = Cov_w(y)/t``. Data and queries are taken in blocks, so that the memory beyond inputs and results is a few
+times ``BLOCK_BYTES``, whatever the number of points (the Jacobian needs a few vectors of N besides).
 
-Accuracy: distances are computed so that each exponent is right to about 1e-9 as long as ``t`` is above 1e-6 times the
-largest squared norm of the centred data; below, by direct differences, with a relative error of 1e-15 in each
-squared distance, so that two points tied at distance r share their weight wrongly by up to 1e-15 r^2/t.
+Accuracy, in float64: while t is above 1e-7 times the largest squared norm of centred data and queries, each exponent
+is right to about 1e-9. Below, direct differences are used, with a relative error of about 1e-15 in each squared
+distance: two points tied at distance r share their weight wrongly by up to 1e-15 r^2/t. In float32 the same holds with
+1e-7 for 1e-15. Data with far outliers lose digits when they are centred.
 """
 
 from typing import NamedTuple
@@ -16,7 +17,7 @@ import torch
 from memolib._tensors import as_noise, as_points
 
 BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
-NEGLIGIBLE = 1e-18  # weights below this part of the largest do not change a covariance in float64
+NEGLIGIBLE = 1e-18  # leaving out weights below this part of the largest changes a covariance by < N 1e-18 diameter^2
 
 
 class Weighted(NamedTuple):
@@ -118,7 +119,7 @@ class Empirical:
             x: points, shape (n, d).
             t: noise variance, above 0.
         Returns:
-            Shape (n, d); right to 1e-15 times the squared norm of the data.
+            Shape (n, d); its rounding is that of the squared norm of the centred data, not of the variance itself.
         Raises:
             ValueError: for points of another dimension or t not above 0.
         """
@@ -141,10 +142,13 @@ class Empirical:
         for index, query in enumerate(x):
             exponents = self._exponents(query[None] - self._center, t)[0]
             kept = exponents > exponents.max() + torch.log(exponents.new_tensor(NEGLIGIBLE))
-            weights = torch.softmax(exponents[kept], dim=0)
-            spread = self._points[kept]
-            spread = (spread - weights @ spread) * weights[:, None].sqrt()
-            out[index] = spread.T @ spread / t
+            weights, blocks = torch.softmax(exponents[kept], dim=0), kept.nonzero()[:, 0].split(self._data_block())
+            parts = weights.split(self._data_block())
+            mean = sum(w @ self._points[rows] for w, rows in zip(parts, blocks, strict=True))
+            out[index] = 0
+            for w, rows in zip(parts, blocks, strict=True):
+                spread = (self._points[rows] - mean) * w[:, None].sqrt()
+                out[index] += spread.T @ spread / t
         return out
 
     def _queries(self, x) -> torch.Tensor:
@@ -155,7 +159,8 @@ class Empirical:
         return x.split(max(1, BLOCK_BYTES // (min(len(self.data), self._data_block()) * x.element_size())))
 
     def _data_block(self) -> int:
-        return BLOCK_BYTES // (16 * self.data.element_size())
+        """Rows of data whose coordinates fit one block."""
+        return max(1, BLOCK_BYTES // (max(16, self.data.shape[1]) * self.data.element_size()))
 
     def _exponents(self, x: torch.Tensor, t: float, rows: slice = slice(None)) -> torch.Tensor:
         """``-|x-y_i|^2/2t`` for centred queries."""
@@ -164,7 +169,12 @@ class Empirical:
         if scale * torch.finfo(x.dtype).eps < 1e-9 * t:
             out = torch.addmm(-self._half_norms[rows], x, points.T)
             return out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
-        return torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
+        out = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
+        if not torch.isfinite(out.amax(dim=1)).all():
+            raise ValueError(
+                f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
+            )
+        return out
 
     def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """Sums for a block of queries, merged over blocks of data by their largest exponents."""

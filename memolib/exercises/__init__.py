@@ -6,10 +6,10 @@
 import textwrap
 from collections.abc import Callable
 
-from memolib.exercises import empirical_score, random_energy_model
+from memolib.exercises import empirical_score, losing_dimensions, random_energy_model
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
-EXERCISES: dict[str, Exercise] = random_energy_model.EXERCISES | empirical_score.EXERCISES
+EXERCISES: dict[str, Exercise] = random_energy_model.EXERCISES | empirical_score.EXERCISES | losing_dimensions.EXERCISES
 
 
 def grade(label: str, answer: Callable) -> Grade:

@@ -69,6 +69,7 @@ EXERCISES = {
             "is t the variance or its root? The exponent is -|x-y|^2/(2 t).": lambda x, data, t: _weights(
                 x, data, t**2
             ),
+            "t is the variance already: no root in -|x-y|^2/(2 t).": lambda x, data, t: _weights(x, data, np.sqrt(t)),
             "the exponent is -|x-y|^2/(2 t): a factor 2 is missing.": lambda x, data, t: _weights(x, data, t / 2),
             "each row should sum to 1 over the data; here each column does, over x.": lambda x, data, t: softmax(
                 _exponents(x, data, t), axis=0
@@ -83,8 +84,11 @@ EXERCISES = {
     ),
     "emp-score": Exercise(
         _score,
-        _points,
+        _far_points,
         {
+            "all exponentials underflow far from the data: subtract each row's largest exponent first.": (
+                lambda x, data, t: (_overflowing(x, data, t) @ data - x) / t
+            ),
             "this is the denoiser; the score is (denoiser - x)/t.": lambda x, data, t: _weights(x, data, t) @ data,
             "this is the denoiser's step, denoiser - x: divide by t.": lambda x, data, t: t * _score(x, data, t),
             "is t the variance or its root? Divide by t, not by sqrt(t).": lambda x, data, t: (

@@ -73,7 +73,7 @@ def collapse_time_at(x, variances, N: float) -> float:
     """Noise variance below which the data points seen from one fixed x condense: ``level_entropy = 0``.
 
     Args:
-        x: one point in the data's eigenbasis, shape (d,); the origin gives a third of the typical t_C.
+        x: one point in the data's eigenbasis, shape (d,); the origin condenses later than typical points.
         variances: shape (d,).
         N: number of data points, 1 or more.
     Returns:

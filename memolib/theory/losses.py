@@ -76,9 +76,9 @@ def loss_noisy(chi2, variances, t: float, N: float) -> FloatArray:
 def retention_training(
     variances, t: float, N: float, *, samples: int = 100_000, seed=None
 ) -> tuple[FloatArray, FloatArray]:
-    """Mean retention of each direction at points B, ``E[(1-p)(1 + p y_k^2/(s_k^2 (1+u_k)))]``, p the own weight.
+    """Approximate mean retention at points B, ``E[(1-p)(1 + p y_k^2/(s_k^2 (1+u_k)))]``, p the own weight.
 
-    The average over the training point y is by Monte Carlo.
+    The other points are taken at their mean; the average over the training point y is by Monte Carlo.
 
     Args:
         variances: shape (d,), all above 0.
@@ -101,7 +101,9 @@ def retention_training(
 
 
 def law_limit(variances, N: float) -> float:
-    """Noise variance above which the first-order laws hold: ``I + sum u(1+u)/(1+2u)^2 = ln N``, about twice t_C.
+    """Noise variance above which the first-order laws hold: ``I + sum u(1+u)/(1+2u)^2 = ln N``.
+
+    Necessary, not sufficient: the laws need a participation ratio below 0.01 as well.
 
     Args:
         variances: shape (d,).

@@ -146,11 +146,12 @@ def test_invariances():
 def test_blocks_change_nothing_and_bound_the_memory(monkeypatch):
     data = LinearManifold(EXAMPLE).sample(3_000, seed=22)
     x, t = data[:40] + 0.2 * noise(40, 30, seed=23), 0.04
-    whole = Empirical(data).weighted(x, t)
+    whole, G = Empirical(data).weighted(x, t), Empirical(data).jacobian(x, t)
     monkeypatch.setattr(empirical, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
     assert Empirical(data)._data_block() < 200
     for ours, theirs in zip(Empirical(data).weighted(x, t), whole, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(Empirical(data).jacobian(x, t), G, rtol=1e-12, atol=1e-12)
 
 
 def test_points_at_a_collapse_keep_half():
@@ -300,6 +301,7 @@ def test_other_bad_input_is_named():
         (lambda: MANIFOLD.sample(0), "n is 0; allowed are whole numbers from 1"),
         (lambda: Empirical(np.zeros((0, 3))), r"data has shape \(0, 3\)"),
         (lambda: Empirical(np.full((2, 3), np.inf)), "data is inf"),
+        (lambda: DATA(GOOD_X, 1e-320), "t is 1e-320; allowed, for points this far away"),
         (lambda: spectra.spectrum(MANIFOLD, GOOD_X, 1.0, method="guess"), "method is 'guess'; allowed are exact"),
         (lambda: spectra.retention(G, G, np.eye(2)[:, :1].repeat(3, axis=1)), "basis has rank 3 in 2 dimensions"),
         (lambda: spectra.retention(G[0], G, np.eye(2)), r"G has shape \(2, 2\)"),

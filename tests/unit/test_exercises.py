@@ -48,6 +48,15 @@ def squared(samples, data):
     return np.sort(((samples[:, None] - data) ** 2).sum(axis=2), axis=1)
 
 
+def covariance(x, data, t):
+    w = stable_weights(x[None], data, t)[0]
+    return np.cov(data.T, aweights=w, ddof=0)
+
+
+def collapse(variances, N):
+    return np.exp(brentq(lambda u: np.log1p(variances / np.exp(u)).sum() / 2 - np.log(N), -60, 60))
+
+
 def softmax_weights(x, data, t, axis=1):
     w = np.exp(-((x[:, None] - data) ** 2).sum(axis=2) / (2 * t))
     return w / w.sum(axis=axis, keepdims=True)
@@ -97,10 +106,12 @@ WRONG = {
         (lambda x, data, t: stable_weights(x, data, t**2), "variance or its root"),
         (lambda x, data, t: stable_weights(x, data, t).T, "transposed"),
         (lambda x, data, t: stable_weights(x, data, t / 2), "factor 2"),
+        (lambda x, data, t: stable_weights(x, data, t**0.5), "no root"),
         (lambda x, data, t: stable_weights(x, data, t) / 2, "factor 0.5"),
     ],
     "emp-score": [
         (lambda x, data, t: stable_weights(x, data, t) @ data, "this is the denoiser"),
+        (lambda x, data, t: (softmax_weights(x, data, t) @ data - x) / t, "underflow"),
         (lambda x, data, t: (stable_weights(x, data, t) @ data - x) / np.sqrt(t), "variance or its root"),
         (lambda x, data, t: (x - stable_weights(x, data, t) @ data) / t, "sign"),
         (lambda x, data, t: ((stable_weights(x, data, t) @ data - x) / t).T, "shape"),
@@ -116,6 +127,23 @@ WRONG = {
         (lambda samples, data: squared(samples, data)[:, 0] / squared(samples, data)[:, 1], "squared"),
         (lambda samples, data: np.sqrt(squared(samples, data)[:, 1] / squared(samples, data)[:, 0]), "upside down"),
         (lambda samples, data: np.sqrt(squared(data, samples)[:, 0]), "shape"),
+    ],
+    "ld-jacobian-exercise": [
+        (lambda x, data, t: covariance(x, data, t), "over t"),
+        (lambda x, data, t: covariance(x, data, t) / np.sqrt(t), "variance or its root"),
+        (lambda x, data, t: np.diag(covariance(x, data, t)) / t, "shape"),
+        (lambda x, data, t: np.cov(data.T) / t, "values differ"),
+        (lambda x, data, t: covariance(x, data, t) / t * len(data), "values differ"),
+    ],
+    "ld-collapse-time": [
+        (lambda variances, N: collapse(variances, np.sqrt(N)), "half the sum"),
+        (lambda variances, N: np.sqrt(collapse(variances, N)), "variance"),
+        (lambda variances, N: collapse(np.sqrt(variances), N), "values differ"),
+    ],
+    "ld-absolute-loss": [
+        (lambda u, Y: Y * (1 + 4 * u + 2 * u**2) / (1 + 2 * u) ** 2, "relative"),
+        (lambda u, Y: Y * u * (1 + 4 * u) / (1 + u) / (1 + 2 * u) ** 2, "fresh points"),
+        (lambda u, Y: u * (1 + 4 * u + 2 * u**2) / (1 + u) / (1 + 2 * u) ** 2, "missing"),
     ],
 }
 
