@@ -301,7 +301,7 @@ def test_other_bad_input_is_named():
         (lambda: MANIFOLD.sample(0), "n is 0; allowed are whole numbers from 1"),
         (lambda: Empirical(np.zeros((0, 3))), r"data has shape \(0, 3\)"),
         (lambda: Empirical(np.full((2, 3), np.inf)), "data is inf"),
-        (lambda: DATA(GOOD_X, 1e-320), "t is 1e-320; allowed, for points this far away"),
+        (lambda: DATA(GOOD_X, 1e-320), r"t is .*e-32\d; allowed, for points this far away"),
         (lambda: spectra.spectrum(MANIFOLD, GOOD_X, 1.0, method="guess"), "method is 'guess'; allowed are exact"),
         (lambda: spectra.retention(G, G, np.eye(2)[:, :1].repeat(3, axis=1)), "basis has rank 3 in 2 dimensions"),
         (lambda: spectra.retention(G[0], G, np.eye(2)), r"G has shape \(2, 2\)"),
