@@ -117,7 +117,7 @@ def test_binder_opens_the_first_chapter(browser, lab):
 def slider_seconds(page, cell):
     """Times from a key press on each slider of a cell until its picture has changed."""
     handles = cell.locator(".noUi-handle")
-    assert handles.count() >= 2
+    assert handles.count() >= 1
     seconds = []
     for handle in handles.all():
         handle.focus()
