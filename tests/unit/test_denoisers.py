@@ -103,7 +103,7 @@ def test_weights_are_finite_and_normalised_at_every_noise(t):
         x = torch.cat([data[:5], noise(5, 30, seed=14), 1e3 * noise(5, 30, seed=15)])
         weights = D.log_weights(x, t).exp()
         assert torch.isfinite(weights).all()
-        assert (weights.sum(dim=1) - 1).abs().max() < 1e-5 if weights.dtype == torch.float32 else 1e-12
+        assert (weights.sum(dim=1) - 1).abs().max() < (1e-5 if weights.dtype == torch.float32 else 1e-12)
         n_eff = D.n_eff(x, t)
         assert (n_eff > 1 - 1e-5).all() and (n_eff < len(D.data) * (1 + 1e-5)).all()
         assert torch.isfinite(D.jacobian(x, t)).all()
