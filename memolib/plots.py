@@ -64,6 +64,24 @@ def show_images(axes: Sequence[Axes], images: np.ndarray, shape: tuple[int, int]
             ax.spines[side].set_visible(True)
 
 
+def mean_and_error(values, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error over independent repetitions: what a symbol with an error bar shows.
+
+    Args:
+        values: one entry for each repetition along ``axis``, two or more.
+        axis: of the repetitions.
+    Returns:
+        Mean and standard error, both of the shape without that axis.
+    Raises:
+        ValueError: for fewer than two repetitions.
+    """
+    values = np.asarray(values)
+    n = values.shape[axis] if values.ndim else 1
+    if n < 2:
+        raise ValueError(f"values has {n} repetition along axis {axis}; allowed are two or more")
+    return values.mean(axis=axis), values.std(axis=axis, ddof=1) / np.sqrt(n)
+
+
 def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
     """Print numbers as a table, one column an entry; text stays as it is.
 

@@ -10,13 +10,10 @@ from memolib import empirical, spectra, theory
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold, random_rotation
 from memolib.memorization import nearest_ratio
+from memolib.points import gaussian
 from memolib.sampling import probability_flow
 
 EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
-
-
-def noise(*shape, seed=0):
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
 
 def brute_force(data, x, t):
@@ -48,7 +45,7 @@ def test_samples_have_the_covariance():
 def test_linear_denoiser_is_the_regression_on_noisy_data():
     manifold, t = LinearManifold([4.0, 1.0, 0.0], random_rotation(3, seed=1)), 0.7
     y = manifold.sample(400_000, seed=4)
-    x = y + t**0.5 * noise(400_000, 3, seed=5)
+    x = y + t**0.5 * gaussian(400_000, 3, seed=5)
     slope = torch.linalg.lstsq(x, y).solution.T
     assert torch.allclose(manifold.jacobian(x[:1], t)[0], slope, atol=0.01)
     assert torch.allclose(manifold(x[:9], t), x[:9] @ manifold.jacobian(x[:1], t)[0].T)
@@ -58,7 +55,7 @@ def test_linear_denoiser_is_the_regression_on_noisy_data():
 def test_subspace_of_given_dimension():
     manifold = LinearManifold.of_dimension(3, 8, 2.0, seed=6)
     assert torch.linalg.matrix_rank(manifold.sample(50, seed=7)) == 3
-    eigenvalues = spectra.spectrum(manifold, noise(1, 8), 0.5)[0]
+    eigenvalues = spectra.spectrum(manifold, gaussian(1, 8, seed=0), 0.5)[0]
     assert torch.allclose(eigenvalues, torch.tensor([0.8] * 3 + [0.0] * 5, dtype=torch.float64), atol=1e-12)
 
 
@@ -73,7 +70,7 @@ def test_random_rotations_are_orthogonal():
 @pytest.mark.parametrize("t", [0.003, 0.05, 1.0])
 def test_empirical_denoiser_against_loops(t):
     data = LinearManifold(EXAMPLE).sample(300, seed=9) + 5
-    x = data[:20] + t**0.5 * noise(20, 30, seed=10)
+    x = data[:20] + t**0.5 * gaussian(20, 30, seed=10)
     D = Empirical(data)
     weights, means, jacobians = brute_force(data, x, t)
     assert np.allclose(D.log_weights(x, t).exp(), weights, atol=1e-9)
@@ -88,7 +85,7 @@ def test_empirical_denoiser_against_loops(t):
 @pytest.mark.parametrize("t", [0.01, 0.1, 1.0, 10.0])
 def test_jacobian_equals_automatic_differentiation(t):
     data = LinearManifold(EXAMPLE).sample(500, seed=11)
-    D, x = Empirical(data), data[:10] + t**0.5 * noise(10, 30, seed=12)
+    D, x = Empirical(data), data[:10] + t**0.5 * gaussian(10, 30, seed=12)
     G, automatic = D.jacobian(x, t), spectra.forward_mode(D, x, t)
     assert (G - automatic).abs().max() <= 1e-10 * max(1, float(G.abs().max()))
     if 0.05 < t <= 1:
@@ -100,7 +97,7 @@ def test_jacobian_equals_automatic_differentiation(t):
 def test_weights_are_finite_and_normalised_at_every_noise(t):
     data = LinearManifold(EXAMPLE).sample(100, seed=13)
     for D in (Empirical(data), Empirical(data[:1]), Empirical(data.float())):
-        x = torch.cat([data[:5], noise(5, 30, seed=14), 1e3 * noise(5, 30, seed=15)])
+        x = torch.cat([data[:5], gaussian(5, 30, seed=14), 1e3 * gaussian(5, 30, seed=15)])
         weights = D.log_weights(x, t).exp()
         assert torch.isfinite(weights).all()
         assert (weights.sum(dim=1) - 1).abs().max() < (1e-5 if weights.dtype == torch.float32 else 1e-12)
@@ -111,7 +108,7 @@ def test_weights_are_finite_and_normalised_at_every_noise(t):
 
 def test_one_point_and_the_limits_of_noise():
     data = LinearManifold(EXAMPLE).sample(50, seed=16)
-    x = noise(4, 30, seed=17)
+    x = gaussian(4, 30, seed=17)
     one = Empirical(data[:1])
     assert torch.equal(one(x, 0.3), data[:1].expand(4, -1)) and (one.jacobian(x, 0.3) == 0).all()
     D = Empirical(data)
@@ -130,9 +127,9 @@ def test_near_ties_share_as_stated():
 
 def test_invariances():
     data = LinearManifold(EXAMPLE).sample(200, seed=18)
-    x, t = data[:8] + 0.2 * noise(8, 30, seed=19), 0.04
+    x, t = data[:8] + 0.2 * gaussian(8, 30, seed=19), 0.04
     base = Empirical(data)
-    q, shift = random_rotation(30, seed=20), noise(30, seed=21)
+    q, shift = random_rotation(30, seed=20), gaussian(30, seed=21)
     moved = Empirical(data @ q.T + shift)
     assert torch.allclose(moved(x @ q.T + shift, t), base(x, t) @ q.T + shift, atol=1e-9)
     assert torch.allclose(moved.jacobian(x @ q.T + shift, t), q @ base.jacobian(x, t) @ q.T, atol=1e-9)
@@ -145,7 +142,7 @@ def test_invariances():
 
 def test_blocks_change_nothing_and_bound_the_memory(monkeypatch):
     data = LinearManifold(EXAMPLE).sample(3_000, seed=22)
-    x, t = data[:40] + 0.2 * noise(40, 30, seed=23), 0.04
+    x, t = data[:40] + 0.2 * gaussian(40, 30, seed=23), 0.04
     whole, G = Empirical(data).weighted(x, t), Empirical(data).jacobian(x, t)
     monkeypatch.setattr(empirical, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
     assert Empirical(data)._data_block() < 200
@@ -163,7 +160,7 @@ def test_points_at_a_collapse_keep_half():
         t, kept = factor * t_c, []
         for seed in range(8):
             data = manifold.sample(N, seed=seed)
-            x = data[:200] + t**0.5 * noise(200, 30, seed=100 + seed)
+            x = data[:200] + t**0.5 * gaussian(200, 30, seed=100 + seed)
             population = (manifold.variances / (t + manifold.variances))[:7].sum()
             kept.append(float((Empirical(data).variance(x, t)[:, :7].sum(dim=1) / t / population).mean()))
         means[factor] = np.mean(kept), np.std(kept, ddof=1) / np.sqrt(8)
@@ -176,7 +173,7 @@ def test_own_weight_formula():
     for N, t, measured in ((1_000, 0.05, 0.38), (8_000, 0.01, 0.79)):
         own, bound = [], []
         for seed in range(8):
-            data, xi = manifold.sample(N, seed=seed), noise(100, 30, seed=200 + seed)
+            data, xi = manifold.sample(N, seed=seed), gaussian(100, 30, seed=200 + seed)
             x = data[:100] + t**0.5 * xi
             own.append(float(Empirical(data).log_weights(x, t).exp().diagonal().mean()))
             bound.append(theory.own_weight(data[:100].numpy(), xi.numpy(), EXAMPLE, t, N).mean())
@@ -189,7 +186,7 @@ def test_own_weight_formula():
 
 def test_methods_agree_where_the_denoiser_is_linear():
     manifold = LinearManifold(EXAMPLE, random_rotation(30, seed=24))
-    x = noise(3, 30, seed=25)
+    x = gaussian(3, 30, seed=25)
     exact = spectra.spectrum(manifold, x, 0.1)
     assert torch.allclose(exact, torch.from_numpy(EXAMPLE / (0.1 + EXAMPLE)).expand(3, -1), atol=1e-10)
     assert torch.allclose(spectra.spectrum(manifold, x, 0.1, method="perturbation"), exact, atol=1e-10)
@@ -202,7 +199,7 @@ def test_a_small_kick_tends_to_the_exact_spectrum():
     D = Empirical(data)
     gap = []
     for t in (1.0, 100.0, 10_000.0):
-        x = data[:5] + 0.1 * noise(5, 30, seed=27)
+        x = data[:5] + 0.1 * gaussian(5, 30, seed=27)
         exact = spectra.spectrum(D, x, t)
         gap.append(float((spectra.spectrum(D, x, t, method="perturbation") - exact).abs().max() / exact.max()))
     assert gap[0] > gap[1] > gap[2] and gap[2] < 1e-3
@@ -210,12 +207,12 @@ def test_a_small_kick_tends_to_the_exact_spectrum():
 
 def test_retention():
     manifold = LinearManifold(EXAMPLE, random_rotation(30, seed=28))
-    G = manifold.jacobian(noise(4, 30), 0.1)
+    G = manifold.jacobian(gaussian(4, 30, seed=0), 0.1)
     subspace = manifold.basis[:, :7]
     assert torch.allclose(spectra.retention(G, G, subspace), torch.ones(4, dtype=torch.float64))
     assert torch.allclose(spectra.retention(0.3 * G, G, subspace), torch.full((4,), 0.3, dtype=torch.float64))
     turned = subspace @ random_rotation(7, seed=29)  # another basis of the same subspace
-    H = G + 0.1 * noise(4, 30, 30, seed=30)
+    H = G + 0.1 * gaussian(4, 30, 30, seed=30)
     assert torch.allclose(spectra.retention(H, G, turned), spectra.retention(H, G, subspace))
 
 
@@ -225,7 +222,7 @@ def test_retention():
 def test_probability_flow_of_gaussian_data_is_exact_to_second_order():
     """For Gaussian data the flow only stretches: x(t) = x(T) sqrt((t+s^2)/(T+s^2)) along each direction."""
     manifold = LinearManifold([1.0, 0.09, 0.0])
-    x = 10 * noise(20, 3, seed=31)
+    x = 10 * gaussian(20, 3, seed=31)
     stretch = ((1e-2 + manifold.variances) / (100 + manifold.variances)).sqrt()
     errors = [
         float((probability_flow(manifold, x, 100, 1e-2, steps=steps) - x * stretch).abs().max())
@@ -236,7 +233,7 @@ def test_probability_flow_of_gaussian_data_is_exact_to_second_order():
 
 def test_samples_of_the_empirical_denoiser_are_copies():
     data = LinearManifold(EXAMPLE).sample(100, seed=32)
-    x = probability_flow(Empirical(data), 10 * noise(50, 30, seed=33), 100, 1e-6, steps=80)
+    x = probability_flow(Empirical(data), 10 * gaussian(50, 30, seed=33), 100, 1e-6, steps=80)
     nearest = torch.cdist(x, data).sort(dim=1).values
     assert (nearest[:, 0] < 0.02 * nearest[:, 1]).float().mean() > 0.9
 
@@ -254,7 +251,7 @@ def test_nearest_ratio():
 
 # Bad input ----------------------------------------------------------------------------------------------------------
 
-MANIFOLD, DATA = LinearManifold([1.0, 0.5]), Empirical(noise(5, 2))
+MANIFOLD, DATA = LinearManifold([1.0, 0.5]), Empirical(gaussian(5, 2, seed=0))
 GOOD_X = np.zeros((3, 2))
 BAD_T = st.one_of(st.floats(max_value=0), st.just(float("nan")), st.just(float("inf")))
 TAKES_X_AND_T = {

@@ -9,6 +9,7 @@ import torch
 from memolib import theory
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold
+from memolib.points import points
 
 EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 TANGENT = slice(0, 7)
@@ -80,3 +81,23 @@ def test_retention_at_training_points():
     assert float(high.mean()) == pytest.approx(0.674, abs=0.01) and float(low.mean()) == pytest.approx(0.748, abs=0.01)
     gap = low - high
     assert gap.mean() > 5 * gap.std() / 12**0.5
+
+
+def test_condensed_phase_of_many_dimensions():
+    """E[Y] at points C tends to 1 - lam_c as m grows at fixed ln N/m: from above, and ever closer."""
+    gaps = {}
+    for m, N in ((20, 32), (60, 32_768)):
+        law, v = LinearManifold(np.ones(m)), np.ones(m)
+        t_c = theory.collapse_time(v, N)
+        assert t_c == pytest.approx(1 / (2**0.5 - 1), rel=1e-6)  # the same for both: N^(2/m) is
+        for factor in (0.5, 0.1):
+            t, runs = factor * t_c, []
+            for seed in range(8):
+                y = law.sample(N, seed=seed)
+                x = points("C", y, t, 60, law=law, seed=100 + seed)
+                predicted = np.mean([theory.condensed_participation(p, v, t, N) for p in x.numpy()])
+                runs.append(float(Empirical(y).weighted(x, t).participation.mean()) - predicted)
+            gaps[m, factor] = np.mean(runs), np.std(runs, ddof=1) / 8**0.5
+    assert 0 < gaps[60, 0.1][0] < 0.06 and gaps[20, 0.1][0] < 0.09, gaps
+    drop = gaps[20, 0.5][0] - gaps[60, 0.5][0]
+    assert drop > 3 * np.hypot(gaps[20, 0.5][1], gaps[60, 0.5][1]), gaps
