@@ -123,7 +123,7 @@ class LinearManifold:
 class SphereManifold:
     """Gaussian data divided by their norm (an angular central Gaussian law); calling it denoises.
 
-    With ``b = x/t`` in the eigenbasis and |y| = 1, all follows from ``M(b) = E exp(b.y)``: ``D = grad ln M``, and
+    With ``b = x/t`` in the eigenbasis, and y of norm 1, all follows from ``M(b) = E exp(b.y)``: ``D = grad ln M``, and
     ``t G`` is the Hessian of ln M. Expand the exponential; ``E[(b.z)^2n/|z|^2n]`` is an integral over q of a moment
     under ``exp(-q|z|^2)``; the series then sums to Bessel functions,
     ``M = 1 + int_0^inf P(q) sqrt(X/q) I_1(2 sqrt(Xq)) dq`` with ``g_k = s_k^2/(1+2q s_k^2)``,
