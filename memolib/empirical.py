@@ -10,6 +10,7 @@ distance: two points tied at distance r share their weight wrongly by up to 1e-1
 1e-7 for 1e-15. Data with far outliers lose digits when they are centred.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -84,6 +85,20 @@ class Empirical:
             ValueError: for points of another dimension or t not above 0.
         """
         return torch.log_softmax(self._exponents(self._queries(x) - self._center, as_noise(t)), dim=1)
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data points: a mixture of N Gaussians of variance t.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n,); the density's unit is that of the data to the power -d.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        N, d = self.data.shape
+        return self.weighted(x, t).log_z - math.log(N) - d / 2 * math.log(2 * math.pi * as_noise(t))
 
     def n_eff(self, x, t) -> torch.Tensor:
         """Effective number of data points, ``1/Y``, from 1 to N.

@@ -1,7 +1,8 @@
 """Data laws with exact denoisers.
 
 A denoiser is a function ``D(x, t) = E[y | x_t = x]`` of points x, shape (n, d), and one noise variance t, with
-``x_t = y + sqrt(t) xi``. The score is ``(D - x)/t`` and the denoiser's Jacobian ``G = dD/dx = Cov(y|x)/t``.
+``x_t = y + sqrt(t) xi``. The score is ``(D - x)/t`` and the denoiser's Jacobian ``G = dD/dx = Cov(y|x)/t``. Each law
+also gives ``log_density``, the logarithm of the density of the noisy points.
 Points are torch tensors; NumPy arrays are taken as float64.
 """
 
@@ -10,6 +11,8 @@ import torch
 
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count, real_array
+
+ROWS = 2_000  # points at a time where each needs an integral: arrays of tens of MB
 
 
 def random_rotation(d: int, seed=None) -> torch.Tensor:
@@ -119,6 +122,21 @@ class LinearManifold:
         G = (self.basis * (self.variances / (t + self.variances))) @ self.basis.T
         return G.to(x).expand(len(x), -1, -1)
 
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data at x.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n,); the density's unit is that of the data to the power -d.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, spread = as_points("x", x, len(self.variances)), as_noise(t) + self.variances
+        squares = (x @ self.basis.to(x)) ** 2 / spread.to(x)
+        return -(squares + torch.log(2 * torch.pi * spread).to(x)).sum(dim=1) / 2
+
 
 class SphereManifold:
     """Gaussian data divided by their norm (an angular central Gaussian law); calling it denoises.
@@ -172,15 +190,24 @@ class SphereManifold:
     def jacobian(self, x, t) -> torch.Tensor:
         """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``."""
         x, t = as_points("x", x, len(self.variances)), as_noise(t)
-        D, slope, b, curvature = self._moments(x, t)
+        D, slope, b, curvature, _ = self._moments(x, t)
         G = torch.stack([torch.diag(f) for f in slope]) - D[:, :, None] * D[:, None, :]
         for k, weights in enumerate(curvature):
             steps = self._g * b[k]
             G[k] += steps.T @ (weights[:, None] * steps)
         return (self.basis @ G @ self.basis.T / t).to(x)
 
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
+        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+        log_norm = x.shape[1] / 2 * np.log(2 * np.pi * t)
+        return (self._moments(x, t)[-1] - ((x**2).sum(dim=1) + 1) / (2 * t)).to(x) - log_norm
+
     def _moments(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
-        """In the eigenbasis: D, D_k/b_k, b, and the weight of each q in the second derivative by X; all over M."""
+        """In the eigenbasis: D, D_k/b_k, b, the weight of each q in the second derivative by X; all over M; ln M."""
+        if len(x) > ROWS:
+            blocks = (self._moments(block, t) for block in x.split(ROWS))
+            return tuple(map(torch.cat, zip(*blocks, strict=True)))
         b = x.to(torch.float64) @ self.basis / t
         X = b**2 @ self._g.T / 2
         z = 2 * (X * self._q).sqrt()
@@ -189,4 +216,4 @@ class SphereManifold:
         j = torch.where(z > 1e-9, 2 * torch.special.i1e(z) / z, 1.0)  # 2 I_1(z)/z e^-z
         M = torch.exp(-top) + (P * X * j).sum(dim=1, keepdim=True)
         slope = (P * torch.special.i0e(z)) @ self._g / M
-        return b * slope, slope, b, P * self._q * j / M
+        return b * slope, slope, b, P * self._q * j / M, (M.log() + top)[:, 0]

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 from memolib._tensors import as_noise, as_points
-from memolib.empirical import Empirical
 from memolib.points import add_noise
 
 
@@ -34,16 +33,16 @@ def nearest_ratio(x, data) -> torch.Tensor:
     return d1 / d2
 
 
-def pool_information(y, pool, t, seed=None) -> torch.Tensor:
-    """Information density of data points, the law replaced by a pool of other data: ``ln p(x|y) - ln p_pool(x)``.
+def pointwise_information(y, law, t, seed=None) -> torch.Tensor:
+    """Information density ``ln p(x|y)/p(x)`` of data points with noisy copies x drawn here; its mean is ``I(y; x_t)``.
 
-    ``p_pool`` is the mean over the pool of Gaussians of variance t. The mean over y estimates the information
-    ``I(y; x_t)``, from above: by Jensen, a pool of M points makes the density too low on average, the more so the
-    closer I comes to ln M.
+    For data of unknown law take the empirical denoiser of a *pool* of other data of that law as ``law``: then the mean
+    estimates the information from above (Jensen: a pool of M points makes ln p(x) too low on average, the more so the
+    closer I comes to ln M). With the points' own data set as law, the mean never exceeds ln N.
 
     Args:
-        y: data points, shape (n, d), none of which is in the pool.
-        pool: other data of the same law, shape (M, d).
+        y: data points, shape (n, d).
+        law: their law, with ``log_density(x, t)``.
         t: noise variance, above 0.
         seed: of the noise, int or ``numpy.random.Generator``.
     Returns:
@@ -51,9 +50,9 @@ def pool_information(y, pool, t, seed=None) -> torch.Tensor:
     Raises:
         ValueError: for shapes that do not fit or t not above 0.
 
-    Source: this book. Chapter: ``tour``.
+    Source: this book. Chapters: ``tour``, ``diffusion/collapse``.
     """
-    D, t = Empirical(pool), as_noise(t)
-    y = as_points("y", y, D.data.shape[1]).to(D.data)
+    y, t = as_points("y", y), as_noise(t)
     x = add_noise(y, t, seed)
-    return np.log(len(D.data)) - ((x - y) ** 2).sum(dim=1) / (2 * t) - D.weighted(x, t).log_z
+    log_conditional = -((x - y) ** 2).sum(dim=1) / (2 * t) - y.shape[1] / 2 * np.log(2 * np.pi * t)
+    return log_conditional - law.log_density(x, t)

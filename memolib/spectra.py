@@ -4,6 +4,8 @@ Eigenvalues of G are near 1 along the data's manifold and near 0 across it; sign
 (0) from one that overshoots (above 1), which the singular values of the score, ``|G - 1|/t``, cannot.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch.func import jvp, vmap
 
@@ -59,8 +61,8 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points, shape (n, d).
         t: noise variance, above 0.
-        method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the axes, a finite kick,
-            as the public experiments use.
+        method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the coordinate axes, a
+            finite kick (the public experiments kick along a random orthogonal basis).
     Returns:
         Shape (n, d), falling along the last axis.
     Raises:
@@ -102,3 +104,42 @@ def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) ->
             raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is (n, {d}, {d})")
     left, full = (torch.einsum("dr,nde,er->n", basis.to(m), m, basis.to(m)) for m in (G, population))
     return left / full
+
+
+class Alive(NamedTuple):
+    """Directions that a denoiser still answers to.
+
+    Attributes:
+        number: of alive directions at each point, shape (n,).
+        share: of each coordinate axis that lies in the alive directions, from 0 to 1, shape (n, d); sums to ``number``.
+    """
+
+    number: torch.Tensor
+    share: torch.Tensor
+
+
+def alive(G: torch.Tensor, population: torch.Tensor, *, threshold: float = 0.5) -> Alive:
+    """Count eigenvalues of ``P^(-1/2) G P^(-1/2)`` above a threshold: the Jacobian, whitened by the population's P.
+
+    Args:
+        G: symmetric Jacobians, shape (n, d, d); for a manifold, their block along the tangent space.
+        population: the population's, shape (d, d), symmetric with positive eigenvalues; the unit matrix leaves G as
+            it is.
+        threshold: above it a direction is alive; a pure number.
+    Returns:
+        Alive.
+    Raises:
+        ValueError: for shapes that do not fit, or a population that is not positive.
+
+    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    """
+    P = as_points("population", population)
+    if G.ndim != 3 or G.shape[1:] != P.shape or P.shape[0] != P.shape[1]:
+        raise ValueError(f"G has shape {tuple(G.shape)} and population {tuple(P.shape)}; allowed are (n, d, d), (d, d)")
+    scales, axes = torch.linalg.eigh(P)
+    if scales[0] <= 0:
+        raise ValueError(f"population has an eigenvalue {float(scales[0]):.3g}; allowed are eigenvalues above 0")
+    root = ((axes / scales.sqrt()) @ axes.T).to(G)
+    values, vectors = torch.linalg.eigh(root @ G @ root)
+    above = values > threshold
+    return Alive(above.sum(dim=1), (vectors**2 * above[:, None]).sum(dim=2))

@@ -22,13 +22,28 @@ def _half_logs(variances, t):
     return np.log1p(variances / t).sum() / 2
 
 
-def _loss(u, Y):
-    return Y * u * (1 + 4 * u + 2 * u**2) / ((1 + u) * (1 + 2 * u) ** 2)
+def _loss(u, chi2, Y):
+    return Y * u / (1 + u) * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2)
+
+
+def _laws(rng: np.random.Generator, d: int) -> dict:
+    return {"u": rng.uniform(0.05, 20, d), "chi2": rng.chisquare(1, d), "Y": float(rng.uniform(0.001, 0.01))}
+
+
+def _whitened(x, data, t, variances, scale=1.0, G=None):
+    G = variances / (t + variances) if G is None else G
+    whitened = scale * _jacobian(x, data, t) / np.sqrt(np.outer(G, G))
+    return np.linalg.eigvalsh(whitened)
 
 
 def _cloud(rng: np.random.Generator) -> dict:
     N, d = rng.integers(7, 12), rng.integers(2, 6)
     return {"x": rng.standard_normal(d), "data": rng.standard_normal((N, d)), "t": float(rng.uniform(0.3, 0.8))}
+
+
+def _cloud_and_law(rng: np.random.Generator) -> dict:
+    cloud = _cloud(rng)
+    return cloud | {"variances": rng.uniform(0.02, 4, cloud["x"].size)}
 
 
 EXERCISES = {
@@ -68,12 +83,31 @@ EXERCISES = {
     ),
     "ld-absolute-loss": Exercise(
         _loss,
-        lambda rng: {"u": rng.uniform(0.05, 20, rng.integers(4, 9)), "Y": float(rng.uniform(0.001, 0.01))},
+        lambda rng: _laws(rng, rng.integers(4, 9)),
         {
-            "this is the relative loss; multiply by G_kk = u/(1+u).": lambda u, Y: _loss(u, Y) * (1 + u) / u,
-            "this is the law of fresh points (C).": lambda u, Y: Y * u * (1 + 4 * u) / ((1 + u) * (1 + 2 * u) ** 2),
-            "the factors are 1 + 2u, not 1 + u.": lambda u, Y: Y * u * (1 + 4 * u + 2 * u**2) / (1 + u) ** 3,
-            "the loss is proportional to Y, which is missing.": lambda u, Y: _loss(u, 1.0),
+            "this is the relative loss; multiply by G_kk = u/(1+u).": lambda u, chi2, Y: (
+                _loss(u, chi2, Y) * (1 + u) / u
+            ),
+            "this is the law at points A; fresh points are asked for.": lambda u, chi2, Y: (
+                Y * u / (1 + u) * ((1 + u) / (1 + 2 * u) + chi2 * u / (1 + 2 * u) ** 2)
+            ),
+            "chi2 is chi squared already.": lambda u, chi2, Y: _loss(u, chi2**2, Y),
+            "a factor Y is missing.": lambda u, chi2, Y: _loss(u, chi2, 1),
+        },
+    ),
+    "ld-alive": Exercise(
+        _whitened,
+        _cloud_and_law,
+        {
+            "the Jacobian is the covariance over t.": lambda x, data, t, variances: _whitened(
+                x, data, t, variances, scale=t
+            ),
+            "whiten first: divide by the population's G_kk.": lambda x, data, t, variances: _whitened(
+                x, data, t, variances, G=np.ones_like(variances)
+            ),
+            "whiten with G_kk = s^2/(t+s^2), not with the variances.": lambda x, data, t, variances: _whitened(
+                x, data, t, variances, G=variances
+            ),
         },
     ),
 }

@@ -44,17 +44,22 @@ def gaussian_loss_time(variances, N: float) -> FloatArray:
     return check_variances(variances) / (2 * np.log(real("N", N, minimum=1, strict=True)))
 
 
-def paper_singular_values(variances, t: float, N: float, *, homogeneous: bool = False) -> FloatArray:
+def paper_singular_values(
+    variances, t: float, N: float, *, normalised: bool = False, homogeneous: bool = False
+) -> FloatArray:
     """Singular values of the score's Jacobian at the origin, as the paper's public code draws them.
 
-    Published: ``sqrt(lam^2 + v^2)``, ``lam = 1/(t+s^2)``, ``v_k = F (phi_0 + phi_k)``, ``phi = max(0, 1/t - 1/t_c)``
-    and ``F = sum s^2/(t^2 (t+s^2))``. v carries 1/t^3 against 1/t of lam; the homogeneous form is ``lam^2 + F Y`` with
-    ``Y = max(0, 1 - t/t_c)``.
+    ``sqrt(lam_k^2 + v_k^2)`` with ``lam_k = 1/(t+s_k^2)``, ``v_k = F (phi_0 + phi_k)``, ``phi = max(0, 1/t - 1/t_c)``
+    and ``F = sum s^2/(t^2 (t+s^2))``; t_c is the Gaussian collapse time at the origin for phi_0, and at distance
+    sqrt(t) along direction k for phi_k. For normalised data, as in the published figure, the energies' variance at the
+    origin is left out: phi_0 = 0, and phi_k grows below ``gaussian_loss_time``. v carries 1/t^3 against 1/t of lam; the
+    homogeneous form is ``lam^2 + F Y_k`` with ``Y_k = max(0, 1 - t/t_c,k)``.
 
     Args:
         variances: shape (d,).
         t: noise variance, above 0.
         N: number of data points, above 1.
+        normalised: for data on a sphere.
         homogeneous: the form with consistent units.
     Returns:
         Singular values, shape (d,), unit 1/t.
@@ -64,13 +69,14 @@ def paper_singular_values(variances, t: float, N: float, *, homogeneous: bool = 
     Source: Achilli et al. (2024), public code. Chapter: ``manifold/losing_dimensions``.
     """
     s2, t = check_variances(variances), real("t", t, minimum=0, strict=True)
+    log_n = np.log(real("N", N, minimum=1, strict=True))
+    at_origin = 0.0 if normalised else (s2**2).sum() / 2
     lam, F = 1 / (t + s2), (s2 / (t**2 * (t + s2))).sum()
-    critical = np.array([gaussian_collapse_time(x, s2, N) for x in np.vstack([0 * s2, np.sqrt(t) * np.eye(s2.size)])])
+    with np.errstate(divide="ignore"):
+        excess_0, excess = (np.maximum(0, 1 - t / np.sqrt(V / (2 * log_n))) for V in (at_origin, at_origin + t * s2))
     if homogeneous:
-        Y = np.maximum(0, 1 - t / critical)
-        return np.sqrt(lam**2 + F * Y[1:])
-    phi = np.maximum(0, 1 / t - 1 / critical)
-    return np.sqrt(lam**2 + (F * (phi[0] + phi[1:])) ** 2)
+        return np.sqrt(lam**2 + F * excess)
+    return np.sqrt(lam**2 + (F * (excess_0 + excess) / t) ** 2)
 
 
 def sphere_variances(variances) -> FloatArray:

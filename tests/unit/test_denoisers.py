@@ -216,6 +216,30 @@ def test_retention():
     assert torch.allclose(spectra.retention(H, G, turned), spectra.retention(H, G, subspace))
 
 
+def test_alive_directions():
+    """By hand for diagonal matrices; turning everything turns the directions; whitening removes any scale."""
+    G = torch.diag(torch.tensor([0.9, 0.3, 0.1], dtype=torch.float64))[None]
+    P = torch.diag(torch.tensor([1.0, 0.5, 0.5], dtype=torch.float64))
+    found = spectra.alive(G, P)
+    assert found.number.tolist() == [2] and torch.allclose(found.share[0], torch.tensor([1.0, 1.0, 0.0]).double())
+    assert spectra.alive(G, torch.eye(3)).number.tolist() == [1]
+    assert spectra.alive(G, torch.eye(3), threshold=0.05).number.tolist() == [3]
+    q, a = random_rotation(3, seed=34), gaussian(3, 3, seed=35)
+    assert spectra.alive(q @ G @ q.T, q @ P @ q.T).number.tolist() == [2]
+    assert torch.allclose(
+        spectra.alive(a @ a.T @ torch.eye(3).double() * 0.6 + 0 * G, a @ a.T).number, found.number + 1
+    )
+    # two points of any weights leave at most one direction
+    D = Empirical(gaussian(2, 3, seed=36))
+    assert (spectra.alive(D.jacobian(gaussian(50, 3, seed=37), 0.5), torch.eye(3)).number <= 1).all()
+    for call, message in (
+        (lambda: spectra.alive(G[0], P), r"G has shape \(3, 3\)"),
+        (lambda: spectra.alive(G, torch.zeros(3, 3)), "population has an eigenvalue 0; allowed are"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
 # Sampling -----------------------------------------------------------------------------------------------------------
 
 

@@ -63,6 +63,10 @@ def softmax_weights(x, data, t, axis=1):
 
 
 # label: [(a plausible wrong answer, what the message must say)]
+def eigenvalues(x, data, t, G=1.0):
+    return np.linalg.eigvalsh(covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x))))
+
+
 WRONG = {
     "rem-effective-levels": [
         (lambda energies, beta: 1 / np.sum((np.exp(-beta * energies) / np.exp(-beta * energies).sum()) ** 2), "lowest"),
@@ -141,9 +145,16 @@ WRONG = {
         (lambda variances, N: collapse(np.sqrt(variances), N), "values differ"),
     ],
     "ld-absolute-loss": [
-        (lambda u, Y: Y * (1 + 4 * u + 2 * u**2) / (1 + 2 * u) ** 2, "relative"),
-        (lambda u, Y: Y * u * (1 + 4 * u) / (1 + u) / (1 + 2 * u) ** 2, "fresh points"),
-        (lambda u, Y: u * (1 + 4 * u + 2 * u**2) / (1 + u) / (1 + 2 * u) ** 2, "missing"),
+        (lambda u, chi2, Y: Y * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "relative"),
+        (lambda u, chi2, Y: Y * u * (1 + u + chi2 * u / (1 + 2 * u)) / (1 + u) / (1 + 2 * u), "points A"),
+        (lambda u, chi2, Y: u / (1 + u) * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "missing"),
+        (lambda u, chi2, Y: Y * u / (1 + u) * (1 / (1 + u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "values differ"),
+    ],
+    "ld-alive": [
+        (lambda x, data, t, variances: eigenvalues(x, data, t), "whiten first"),
+        (lambda x, data, t, variances: eigenvalues(x, data, t, variances / (t + variances)) * t, "over t"),
+        (lambda x, data, t, variances: eigenvalues(x, data, t, variances), "not with the variances"),
+        (lambda x, data, t, variances: (eigenvalues(x, data, t, variances / (t + variances)) > 0.5).sum(), "shape"),
     ],
 }
 

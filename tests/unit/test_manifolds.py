@@ -6,7 +6,8 @@ import torch
 from scipy.special import ive
 
 from memolib import spectra, theory
-from memolib.manifolds import SphereManifold, random_rotation
+from memolib.empirical import Empirical
+from memolib.manifolds import LinearManifold, SphereManifold, random_rotation
 from memolib.points import add_noise, gaussian
 
 EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
@@ -58,6 +59,20 @@ def test_sphere_at_the_origin_and_in_its_limits():
     # one dimension: y = +-1
     x = gaussian(4, 1, seed=9)
     assert torch.allclose(SphereManifold([3.0])(x, 0.5), torch.tanh(x / 0.5))
+
+
+@pytest.mark.parametrize("law", [LinearManifold([1.0, 0.2], random_rotation(2, seed=13)), SphereManifold([1.0, 0.2])])
+def test_densities_are_normalised_and_have_the_score_as_gradient(law):
+    grid = torch.linspace(-5, 5, 101, dtype=torch.float64)
+    x = torch.cartesian_prod(grid, grid)
+    assert float(law.log_density(x, 0.1).exp().sum()) * 0.1**2 == pytest.approx(1, abs=1e-6)
+    x = add_noise(law.sample(5, seed=14), 0.1, seed=15).requires_grad_()
+    (gradient,) = torch.autograd.grad(law.log_density(x, 0.1).sum(), x)
+    assert torch.allclose(gradient, law.score(x.detach(), 0.1), atol=1e-8)
+    data = law.sample(7, seed=16)  # a mixture of seven Gaussians
+    x, empirical = x.detach(), Empirical(data)
+    by_hand = torch.exp(-(torch.cdist(x, data) ** 2) / 0.2).mean(dim=1) / (2 * np.pi * 0.1)
+    assert torch.allclose(empirical.log_density(x, 0.1).exp(), by_hand)
 
 
 def test_sphere_invariances():

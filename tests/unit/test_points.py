@@ -1,12 +1,13 @@
-"""Kinds of point, and the information read from a pool of data."""
+"""Kinds of point, and the information between data points and their noisy copies."""
 
 import numpy as np
 import pytest
 import torch
 
 from memolib import theory
-from memolib.manifolds import LinearManifold
-from memolib.memorization import pool_information
+from memolib.empirical import Empirical
+from memolib.manifolds import LinearManifold, random_rotation
+from memolib.memorization import pointwise_information
 from memolib.plots import mean_and_error
 from memolib.points import add_noise, gaussian, points
 
@@ -31,20 +32,27 @@ def test_noise_is_standard_and_reproducible():
     assert torch.equal(add_noise(y, 0.5, seed=3), add_noise(y, 0.5, seed=3)) and add_noise(y, 0.5).dtype == y.dtype
 
 
-def test_pool_information_estimates_from_above():
-    """Against the closed form: within sampling error for a large pool, biased upwards for a small one."""
+def test_information_of_a_known_law():
+    """By Monte Carlo with the law's density, against the closed form; of its own data set never above ln N."""
+    law, t = LinearManifold([1.0, 0.3, 0.1], random_rotation(3, seed=4)), 0.1
+    density = pointwise_information(law.sample(20_000, seed=5), law, t, seed=6)
+    assert abs(density.mean() - theory.information(law.variances, t)) < 4 * float(density.std()) / 20_000**0.5
+    y = law.sample(50, seed=7)
+    for s in (1e-6, 1e-2, 1.0):
+        assert float(pointwise_information(y, Empirical(y), s, seed=8).max()) <= np.log(50) + 1e-6
+
+
+def test_a_pool_estimates_the_information_from_above():
+    """Within sampling error for a large pool, biased upwards for a small one."""
     law, t = LinearManifold([1.0, 0.3, 0.1]), 0.1
     exact = float(theory.information(law.variances, t))
     y, bias = law.sample(20_000, seed=4), []
     for M in (100, 4_000):
-        density = pool_information(y, law.sample(M, seed=5), t, seed=6)
+        density = pointwise_information(y, Empirical(law.sample(M, seed=5)), t, seed=6)
         bias.append(float(density.mean()) - exact)
         error = float(density.std()) / len(density) ** 0.5
     assert abs(bias[1]) < 0.03 + 4 * error
     assert bias[0] > 5 * error and bias[0] > 4 * abs(bias[1])
-    # far from the pool the density is just the distance
-    far = pool_information(torch.full((1, 3), 50.0, dtype=torch.float64), law.sample(10, seed=7), 1.0, seed=8)
-    assert 1e3 < float(far) < 1e4
 
 
 def test_mean_and_error():
@@ -65,8 +73,8 @@ def test_bad_points_are_named():
         (lambda: points("A", data, 0.0, 2), "t is 0.0; allowed is one finite number above 0"),
         (lambda: points("A", data[0], 1.0, 2), r"data has shape \(3,\)"),
         (lambda: add_noise(data, -1.0), "t is -1.0"),
-        (lambda: pool_information(np.zeros((2, 2)), data, 1.0), r"y has shape \(2, 2\)"),
-        (lambda: pool_information(data, data, np.nan), "t is nan"),
+        (lambda: pointwise_information(np.zeros((2, 2)), LAW, 1.0), r"x has shape \(2, 2\)"),
+        (lambda: pointwise_information(data, LAW, np.nan), "t is nan"),
     ):
         with pytest.raises(ValueError, match=message):
             call()

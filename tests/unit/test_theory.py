@@ -144,6 +144,17 @@ def test_paper_estimates():
     for homogeneous in (False, True):
         values = theory.paper_singular_values(EXAMPLE, 5.0, N, homogeneous=homogeneous)
         assert np.allclose(values, 1 / (5 + EXAMPLE))
+    # normalised: each direction sets in at its own loss time, the largest variance first
+    s2, onset = EXAMPLE[[0, 2]], theory.gaussian_loss_time(EXAMPLE[[0, 2]], N)
+    for k, t_k in enumerate(onset):
+        for homogeneous in (False, True):
+            above, below = (
+                theory.paper_singular_values(s2, t, N, normalised=True, homogeneous=homogeneous)[k] * (t + s2[k])
+                for t in (1.01 * t_k, 0.9 * t_k)
+            )
+            assert above == pytest.approx(1) and below > 1.01
+    published = theory.paper_singular_values(EXAMPLE, 0.07, N, normalised=True)
+    assert 0.07 * published[[0, 2, 29]] == pytest.approx([15.97, 0.44, 1.0], abs=0.005)
     # units: stretching the data by 2 and t by 4 divides the homogeneous values by 4, not the published ones
     base, stretched = (
         [theory.paper_singular_values(k * EXAMPLE, k * 0.05, N, homogeneous=h) for h in (True, False)] for k in (1, 4)
