@@ -1,8 +1,9 @@
 """Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form.
 
-Setting: N points y with independent coordinates of variances ``s_k^2`` (``variances``, shape (d,), any order; 0 off
-the manifold), seen from x at noise variance t. ``u_k = s_k^2/t``. The unit of x is the data's, that of t and of
-``variances`` its square; information and entropies are in nats. NumPy and SciPy only.
+Setting, unless a function says otherwise: N points y with independent coordinates of variances ``s_k^2``
+(``variances``, shape (d,), any order; 0 off the manifold), seen from x at noise variance t. ``u_k = s_k^2/t``. The unit
+of x is the data's, that of t and of ``variances`` its square; information and entropies are in nats. NumPy and SciPy
+only.
 
 Three kinds of point give different answers: A, a training point plus noise; B, a training point; C, a fresh noisy
 point. Sources: Achilli et al., arXiv 2410.08727 (the paper); Biroli, Bonnaire, de Bortoli and Mezard, Nat. Commun. 15,
@@ -19,9 +20,19 @@ from memolib.theory.collapse import (
     own_weight,
 )
 from memolib.theory.losses import law_limit, loss_fresh, loss_noisy, participation, retention_training
+from memolib.theory.memory import retrieval_capacity
 from memolib.theory.paper import gaussian_collapse_time, gaussian_loss_time, paper_singular_values, sphere_variances
+from memolib.theory.speciation import (
+    check_mixture,
+    clone_agreement,
+    mixture_information,
+    noise_variance,
+    speciation_time,
+)
 
 __all__ = [
+    "check_mixture",
+    "clone_agreement",
     "collapse_time",
     "collapse_time_at",
     "condensed_participation",
@@ -33,9 +44,13 @@ __all__ = [
     "level_entropy",
     "loss_fresh",
     "loss_noisy",
+    "mixture_information",
+    "noise_variance",
     "own_weight",
     "paper_singular_values",
     "participation",
     "retention_training",
+    "retrieval_capacity",
+    "speciation_time",
     "sphere_variances",
 ]

@@ -1,0 +1,33 @@
+"""How many patterns a dense associative memory holds."""
+
+import numpy as np
+from scipy.special import entr
+
+from memolib._validate import real
+from memolib.theory._shared import FloatArray, check_noise
+
+
+def retrieval_capacity(t, flipped: float = 0.0) -> FloatArray:
+    """Load ``alpha = ln N/d`` up to which a log-sum-exp memory of random +-1 patterns finds the pattern asked for.
+
+    The pattern's weight against all others' at the query: ``alpha = (1-2f)/t - ln cosh(1/t)`` while many others share
+    the weight, ``1 - 2f >= tanh(1/t)``; at lower temperatures against the nearest of them,
+    ``alpha = ln 2 + f ln f + (1-f) ln(1-f)``.
+
+    Args:
+        t: temperature of the memory, the noise variance of the denoiser, above 0, any shape.
+        flipped: fraction f of the query's signs that are wrong, from 0 to 1/2.
+    Returns:
+        Load in nats per spin, shape of ``t``; 0 where nothing is found.
+    Raises:
+        ValueError: for t not above 0, or a fraction out of range.
+
+    Source: after Lucibello and Mezard, PRL 132, 077301 (2024). Chapter: ``glass/associative_memory``.
+    """
+    t, f = check_noise(t), real("flipped", flipped, minimum=0)
+    if f > 0.5:
+        raise ValueError(f"flipped is {flipped}; allowed are fractions from 0 to 0.5")
+    log_cosh = 1 / t + np.log1p(np.exp(-2 / t)) - np.log(2)
+    against_many = (1 - 2 * f) / t - log_cosh
+    against_nearest = np.log(2) - entr(f) - entr(1 - f)
+    return np.maximum(0, np.where(1 - 2 * f >= np.tanh(1 / t), against_many, against_nearest))
