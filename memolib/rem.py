@@ -303,6 +303,29 @@ def _mean_participation(width: float, N: float, step: float) -> float:
     return N * total * (grid[1] - grid[0])
 
 
+def participation_window(beta, N, v: float = 1.0) -> FloatArray:
+    """Leading order of E[Y] across the transition, ``h(delta)/(beta sqrt(v))``, ``delta = sqrt(v) (beta - beta_c)``.
+
+    h is the hazard rate of the standard Gaussian, its density over its upper tail. For delta much above 1 it is delta,
+    which gives the limit ``1 - beta_c/beta``; at the transition E[Y] is ``1/sqrt(pi ln N)``. Holds for large N at fixed
+    delta, with corrections of relative order ``ln ln N/sqrt(ln N)``.
+
+    Args:
+        beta: inverse temperature, above 0, any shape.
+        N: number of levels, above 1, any shape.
+        v: variance of a level, above 0, unit of energy squared.
+    Returns:
+        Mean participation ratio, shape of ``beta`` and ``N``, broadcast.
+    Raises:
+        ValueError: for beta or v not above 0, or N not above 1.
+
+    Source: this book. Chapter: ``glass/condensation``.
+    """
+    beta, N, width = _beta(beta), real_array("N", N, minimum=1, strict=True), np.sqrt(_variance(v))
+    delta = width * (beta - critical_beta(N, v))
+    return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi) / (width * beta)
+
+
 def participation_from_lowest(levels, beta: float, N: float, v: float = 1.0) -> FloatArray:
     """Participation ratio of N levels of which only the lowest are given, for N up to 1e300.
 

@@ -6,10 +6,11 @@
 import textwrap
 from collections.abc import Callable
 
-from memolib.exercises import empirical_score, losing_dimensions, random_energy_model
+from memolib.exercises import condensation, empirical_score, losing_dimensions, random_energy_model
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
-EXERCISES: dict[str, Exercise] = random_energy_model.EXERCISES | empirical_score.EXERCISES | losing_dimensions.EXERCISES
+CHAPTERS = (random_energy_model, condensation, empirical_score, losing_dimensions)
+EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 
 
 def grade(label: str, answer: Callable) -> Grade:

@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from scipy.optimize import brentq
+from scipy.special import log_ndtr
 from scipy.stats import norm
 
 from memolib.exercises import EXERCISES, check, grade
@@ -63,6 +64,10 @@ def softmax_weights(x, data, t, axis=1):
 
 
 # label: [(a plausible wrong answer, what the message must say)]
+def hazard(delta):
+    return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi)
+
+
 def eigenvalues(x, data, t, G=1.0):
     return np.linalg.eigvalsh(covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x))))
 
@@ -104,6 +109,26 @@ WRONG = {
         (lambda energies, n_eff: np.sqrt(temperature(globals()["n_eff"], energies, n_eff)), "variance"),
         (lambda energies, n_eff: temperature(exp_entropy, energies, n_eff), "1/Y"),
         (lambda energies, n_eff: temperature(globals()["n_eff"], energies / 2, n_eff), "halved"),
+    ],
+    "cond-ess": [
+        (lambda w: np.exp(w).sum() ** 2 / (np.exp(w) ** 2).sum(), "overflow"),
+        (lambda w: (np.exp(2 * (w - w.max()))).sum() / np.exp(w - w.max()).sum() ** 2, "upside down"),
+        (lambda w: np.exp(w - w.max()).sum() / np.exp(2 * (w - w.max())).sum(), "values differ"),
+    ],
+    "cond-entropy-exercise": [
+        (lambda beta, E: np.log(np.exp(-beta * (E - E.min())).mean()), "values differ"),
+        (lambda beta, E: np.log(np.exp(-beta * (E - E.min())).sum()) - beta * E.min(), "mean energy"),
+        (lambda beta, E: np.log(len(E)) + np.log(np.exp(-beta * E).mean()) + beta * E.mean(), "not finite"),
+    ],
+    "cond-critical": [
+        (lambda m, N: 1 / (N ** (2 / m) - 1), "typical points"),
+        (lambda m, N: np.sqrt(m / 2 / (2 * np.log(N))), "second-cumulant"),
+        (lambda m, N: np.sqrt(m / (2 * np.log(N))), "values differ"),
+    ],
+    "cond-window-exercise": [
+        (lambda beta, N: beta - np.sqrt(2 * np.log(N)), "values differ"),
+        (lambda beta, N: 1 - np.sqrt(2 * np.log(N)) / beta, "values differ"),
+        (lambda beta, N: hazard(beta - np.sqrt(2 * np.log(N))), "divide by beta"),
     ],
     "emp-weights": [
         (softmax_weights, "underflow"),

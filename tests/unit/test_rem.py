@@ -269,3 +269,18 @@ NOT_POSITIVE = st.one_of(st.floats(max_value=0), st.just(float("nan")), st.just(
 def test_laws_refuse_what_has_no_meaning(law, name, value):
     with pytest.raises(ValueError, match=rf"^{name} is .*; allowed are "):
         law(**{"beta": 1.0, "N": 10.0, "v": 1.0} | {name: value})
+
+
+@pytest.mark.parametrize("delta", [-1.0, 0.0, 1.0, 3.0])
+def test_critical_window_against_the_exact_integral(delta):
+    """The relative deviation shrinks with N, and is below 3% at N = 1e100; limits far from the transition."""
+    gaps = []
+    for N in (1e3, 1e12, 1e100):
+        beta = rem.critical_beta(N, v=4.0) + delta / 2
+        gaps.append(rem.participation_window(beta, N, v=4.0) / rem.participation_exact(beta, N, v=4.0) - 1)
+    assert abs(gaps[2]) < 0.03 and abs(gaps[2]) < abs(gaps[1]) < abs(gaps[0]), gaps
+    assert rem.participation_window(rem.critical_beta(1e6), 1e6) == pytest.approx(1 / np.sqrt(np.pi * np.log(1e6)))
+    far = rem.critical_beta(1e6) + 200
+    assert rem.participation_window(far, 1e6) == pytest.approx(rem.participation_limit(far, 1e6), rel=1e-4)
+    with pytest.raises(ValueError, match=r"N is 1\.0; allowed are finite numbers above 1"):
+        rem.participation_window(1.0, 1)

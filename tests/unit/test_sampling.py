@@ -92,7 +92,7 @@ def test_likelihood_along_the_flow():
     x = add_noise(MIXTURE.sample(50, seed=11), 0.05, seed=12)
     exact = MIXTURE.log_density(x, 0.05)
     errors = [float((flow_log_density(MIXTURE, x, 0.05, 1e9, steps=n) - exact).abs().max()) for n in (200, 400, 800)]
-    assert errors[-1] < 2e-3 and order(errors) == pytest.approx([2, 2], abs=0.25)
+    assert errors[-1] < 4e-3 and order(errors) == pytest.approx([2, 2], abs=0.35)
     x = add_noise(LAW.sample(9, seed=13), 0.05, seed=14)
     assert torch.allclose(flow_log_density(LAW, x, 0.05, 1e7, steps=1_500), LAW.log_density(x, 0.05), atol=1e-3)
 
