@@ -64,6 +64,15 @@ def softmax_weights(x, data, t, axis=1):
 
 
 # label: [(a plausible wrong answer, what the message must say)]
+def softmax_sum(x, data, t):
+    return np.exp(-((x[:, None] - data) ** 2).sum(axis=2) / (2 * t)).sum(axis=1)
+
+
+def stable_energy(x, data, t):
+    exponents = -((x[:, None] - data) ** 2).sum(axis=2) / (2 * t)
+    return -t * np.logaddexp.reduce(exponents, axis=1)
+
+
 def hazard(delta):
     return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi)
 
@@ -129,6 +138,28 @@ WRONG = {
         (lambda beta, N: beta - np.sqrt(2 * np.log(N)), "values differ"),
         (lambda beta, N: 1 - np.sqrt(2 * np.log(N)) / beta, "values differ"),
         (lambda beta, N: hazard(beta - np.sqrt(2 * np.log(N))), "divide by beta"),
+    ],
+    "mem-hopfield": [
+        (lambda x, y: (x @ y.T) @ y / y.shape[1], "itself"),
+        (lambda x, y: np.where(x @ y.T @ y - len(y) * x > 0, 1.0, -1.0), "values differ"),
+        (lambda x, y: x @ (y.T @ y) / y.shape[1] - x, "values differ"),
+    ],
+    "mem-energy-exercise": [
+        (lambda x, y, t: -t * np.log(softmax_sum(x, y, t)), "underflow"),
+        (lambda x, y, t: squared(x, y).min(axis=1) / 2, "nearest pattern"),
+        (lambda x, y, t: stable_energy(x, y, t) * 2, "factor 2"),
+        (lambda x, y, t: stable_energy(x, y, np.sqrt(t)), "values differ"),
+        (lambda x, y, t: stable_energy(x, y, t) + t * np.log(len(y)), "values differ"),
+    ],
+    "mem-retrieve": [
+        (lambda q, y, t, steps: stable_weights(q, y, t) @ y, "one update"),
+        (lambda q, y, t, steps: q + stable_weights(q, y, t) @ y, "values differ"),
+        (lambda q, y, t, steps: stable_weights(q, y, t), "shape"),
+    ],
+    "mem-load": [
+        (lambda t, d: d * np.log(2 / (1 + np.exp(-2 / t))) / np.log(2), "factor"),
+        (lambda t, d: d * (1 / t - np.log(np.cosh(1 / t))), "overflow"),
+        (lambda t, d: np.full_like(t, d * np.log(2)), "values differ"),
     ],
     "emp-weights": [
         (softmax_weights, "underflow"),
