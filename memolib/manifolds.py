@@ -246,7 +246,7 @@ class GaussianMixture:
         """Make two equal classes at +-mu, with mu along the first axis.
 
         Args:
-            separation: |mu|^2, above 0, unit of the data squared.
+            separation: squared norm of mu, above 0, unit of the data squared.
             d: dimension, 1 or more.
             within: variance within a class, in each direction.
         Returns:

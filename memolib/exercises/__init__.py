@@ -6,10 +6,17 @@
 import textwrap
 from collections.abc import Callable
 
-from memolib.exercises import associative_memory, condensation, empirical_score, losing_dimensions, random_energy_model
+from memolib.exercises import (
+    associative_memory,
+    condensation,
+    empirical_score,
+    losing_dimensions,
+    noise_and_score,
+    random_energy_model,
+)
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
-CHAPTERS = (random_energy_model, condensation, associative_memory, empirical_score, losing_dimensions)
+CHAPTERS = (random_energy_model, condensation, associative_memory, noise_and_score, empirical_score, losing_dimensions)
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 
 

@@ -49,7 +49,7 @@ def clone_agreement(separation: float, within: float, t) -> FloatArray:
     agree with probability ``E[p^2 + (1-p)^2]``; here for classes at +-mu, by Gauss-Hermite quadrature.
 
     Args:
-        separation: |mu|^2, above 0.
+        separation: squared norm of mu, above 0.
         within: variance within a class along mu, 0 or more.
         t: noise variance, above 0, any shape.
     Returns:

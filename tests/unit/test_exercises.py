@@ -64,6 +64,11 @@ def softmax_weights(x, data, t, axis=1):
 
 
 # label: [(a plausible wrong answer, what the message must say)]
+def naive_mixture(x, t, m, v, w, norm):
+    p = w * np.exp(-((x[:, None] - m) ** 2) / (2 * (v + t))) / norm
+    return (p * (m + v / (v + t) * (x[:, None] - m))).sum(axis=1) / p.sum(axis=1)
+
+
 def softmax_sum(x, data, t):
     return np.exp(-((x[:, None] - data) ** 2).sum(axis=2) / (2 * t)).sum(axis=1)
 
@@ -160,6 +165,28 @@ WRONG = {
         (lambda t, d: d * np.log(2 / (1 + np.exp(-2 / t))) / np.log(2), "factor"),
         (lambda t, d: d * (1 / t - np.log(np.cosh(1 / t))), "overflow"),
         (lambda t, d: np.full_like(t, d * np.log(2)), "values differ"),
+    ],
+    "noise-clocks": [
+        (lambda t: 0.5 * np.log(t), "without the 1"),
+        (lambda t: np.log(1 + t), "1/2"),
+        (lambda t: np.sqrt(np.log(1 + t) / 2), "root"),
+    ],
+    "noise-mixture-exercise": [
+        (lambda x, t, m, v, w: naive_mixture(x, t, m, v, w, np.ones_like(v)), "normalisation"),
+        (lambda x, t, m, v, w: naive_mixture(x, t**2, m, v, w, np.sqrt(v + t**2)), "variance or its root"),
+        (lambda x, t, m, v, w: naive_mixture(x, t, m, v, np.ones_like(w), np.sqrt(v + t)), "weights of the components"),
+        (lambda x, t, m, v, w: x + naive_mixture(x, t, m, v, w, np.sqrt(v + t)), "values differ"),
+    ],
+    "noise-heun": [
+        (lambda D, x, t, s: x + (np.sqrt(s) - np.sqrt(t)) * (x - D(x, t)) / np.sqrt(t), "Euler"),
+        (lambda D, x, t, s: x + (s - t) * (x - D(x, t)) / (2 * t), "values differ"),
+        (lambda D, x, t, s: D(x, t), "values differ"),
+    ],
+    "noise-bridge": [
+        (lambda x, y, t, s: np.append(y + s / t * (x - y), s - s**2 / t), "variance"),
+        (lambda x, y, t, s: np.append(x + s / t * (y - x), np.sqrt(s - s**2 / t)), "exchanged"),
+        (lambda x, y, t, s: y + s / t * (x - y), "shape"),
+        (lambda x, y, t, s: np.append(y + s / t * (x - y), np.sqrt(t - s)), "values differ"),
     ],
     "emp-weights": [
         (softmax_weights, "underflow"),
