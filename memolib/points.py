@@ -33,7 +33,7 @@ def add_noise(y, t, seed=None) -> torch.Tensor:
     Args:
         y: points, shape (n, d).
         t: noise variance, above 0.
-        seed: int or ``numpy.random.Generator``.
+        seed: int or ``numpy.random.Generator``; another one than the data's, or noise and data are the same numbers.
     Returns:
         Shape (n, d).
     Raises:
@@ -54,7 +54,7 @@ def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
         t: noise variance, above 0.
         n: number of points, 1 or more; O is one point whatever n.
         law: where fresh data come from, with ``sample(n, seed)``; needed for C.
-        seed: int or ``numpy.random.Generator``.
+        seed: int or ``numpy.random.Generator``; another one than the data's.
     Returns:
         Points, shape (n, d).
     Raises:

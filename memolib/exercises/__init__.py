@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from memolib.exercises import (
     associative_memory,
+    collapse,
     condensation,
     empirical_score,
     losing_dimensions,
@@ -16,7 +17,15 @@ from memolib.exercises import (
 )
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
-CHAPTERS = (random_energy_model, condensation, associative_memory, noise_and_score, empirical_score, losing_dimensions)
+CHAPTERS = (
+    random_energy_model,
+    condensation,
+    associative_memory,
+    noise_and_score,
+    empirical_score,
+    collapse,
+    losing_dimensions,
+)
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.special import log_ndtr
+from scipy.special import log_ndtr, softmax
 from scipy.stats import norm
 
 from memolib.exercises import EXERCISES, check, grade
@@ -67,6 +67,11 @@ def softmax_weights(x, data, t, axis=1):
 def naive_mixture(x, t, m, v, w, norm):
     p = w * np.exp(-((x[:, None] - m) ** 2) / (2 * (v + t))) / norm
     return (p * (m + v / (v + t) * (x[:, None] - m))).sum(axis=1) / p.sum(axis=1)
+
+
+def class_agreement(w, labels):
+    p = np.stack([w[:, labels == k].sum(axis=1) for k in range(labels.max() + 1)], axis=1)
+    return np.stack([(w**2).sum(axis=1), (p**2).sum(axis=1)], axis=1)
 
 
 def softmax_sum(x, data, t):
@@ -214,6 +219,22 @@ WRONG = {
         (lambda samples, data: squared(samples, data)[:, 0] / squared(samples, data)[:, 1], "squared"),
         (lambda samples, data: np.sqrt(squared(samples, data)[:, 1] / squared(samples, data)[:, 0]), "upside down"),
         (lambda samples, data: np.sqrt(squared(data, samples)[:, 0]), "shape"),
+    ],
+    "coll-speciation-exercise": [
+        (lambda data, a, b: np.linalg.eigvalsh(np.cov(data.T, bias=True)).max() - 1, "largest eigenvalue"),
+        (lambda data, a, b: np.log((data @ (b - a) / np.linalg.norm(b - a)).var()) / 2, "Ornstein"),
+        (lambda data, a, b: ((b - a) ** 2).sum() / 4, "values differ"),
+    ],
+    "coll-agreement": [
+        (lambda w, labels: (np.exp(w) / np.exp(w).sum(axis=1, keepdims=True)) ** 2, "shape"),
+        (lambda w, labels: class_agreement(np.exp(w) / np.exp(w).sum(1, keepdims=True), labels), "not finite"),
+        (lambda w, labels: class_agreement(softmax(w, axis=1), labels)[:, ::-1], "exchanged"),
+        (lambda w, labels: class_agreement(softmax(w, axis=1), labels).T, "shape"),
+    ],
+    "coll-images": [
+        (lambda m, t: m / 2 * np.log(1 + 1 / t), "natural"),
+        (lambda m, t: m * np.log10(1 + 1 / np.sqrt(t)), "values differ"),
+        (lambda m, t: np.log10(m / 2 * (1 + 1 / t)), "values differ"),
     ],
     "ld-jacobian-exercise": [
         (lambda x, data, t: covariance(x, data, t), "over t"),
