@@ -308,7 +308,7 @@ def participation_window(beta, N, v: float = 1.0) -> FloatArray:
 
     h is the hazard rate of the standard Gaussian, its density over its upper tail. For delta much above 1 it is delta,
     which gives the limit ``1 - beta_c/beta``; at the transition E[Y] is ``1/sqrt(pi ln N)``. Holds for large N at fixed
-    delta, with corrections of relative order ``ln ln N/sqrt(ln N)``.
+    delta, with corrections of relative order ``1/sqrt(ln N)``.
 
     Args:
         beta: inverse temperature, above 0, any shape.

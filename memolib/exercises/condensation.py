@@ -50,7 +50,7 @@ def _dimensions(rng: np.random.Generator) -> dict:
 
 def _betas(rng: np.random.Generator) -> dict:
     N = float(10 ** rng.uniform(3, 9))
-    return {"beta": np.sqrt(2 * np.log(N)) + np.r_[rng.uniform(-2, 5, rng.integers(3, 7)), 80.0], "N": N}
+    return {"beta": np.sqrt(2 * np.log(N)) + np.r_[rng.uniform(-2, 5, rng.integers(3, 7)), 100.0], "N": N}
 
 
 EXERCISES = {
@@ -74,9 +74,10 @@ EXERCISES = {
             "beta is missing in front of the mean energy.": lambda beta, E: (
                 logsumexp(-beta * E) + softmax(-beta * E) @ E
             ),
-            "ln N is missing (or counted twice): zeta is the logarithm of the mean weight.": lambda beta, E: (
+            "ln N is missing: zeta is the logarithm of the mean weight.": lambda beta, E: (
                 _entropy(beta, E) - np.log(len(E))
             ),
+            "ln N is counted twice: it is in ln Z already.": lambda beta, E: _entropy(beta, E) + np.log(len(E)),
             "the mean energy is that under the weights, not the plain mean.": lambda beta, E: (
                 logsumexp(-beta * E) + beta * E.mean()
             ),
