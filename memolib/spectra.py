@@ -143,3 +143,39 @@ def alive(G: torch.Tensor, population: torch.Tensor, *, threshold: float = 0.5) 
     values, vectors = torch.linalg.eigh(root @ G @ root)
     above = values > threshold
     return Alive(above.sum(dim=1), (vectors**2 * above[:, None]).sum(dim=2))
+
+
+class Gap(NamedTuple):
+    """Largest step in a falling spectrum.
+
+    Attributes:
+        rank: number of eigenvalues above it, shape (n,); 0 where no step is large enough.
+        size: of the largest step, whether it is large enough or not, shape (n,).
+    """
+
+    rank: torch.Tensor
+    size: torch.Tensor
+
+
+def largest_gap(eigenvalues, *, minimum: float = 0.5) -> Gap:
+    """Find the largest step between neighbouring eigenvalues of G: its position is the dimension that x sees.
+
+    Args:
+        eigenvalues: of the denoiser's Jacobian, from 0 to about 1, falling along the last axis, shape (n, d), d at
+            least 2, as ``spectrum`` gives them.
+        minimum: smallest step that counts as a gap; below it the answer is honest: rank 0, no gap.
+    Returns:
+        Gap.
+    Raises:
+        ValueError: for another shape, eigenvalues that rise, or a minimum not above 0.
+
+    Source: after Stanczuk et al., arXiv 2212.12611. Chapter: ``manifold/spectral_gaps``.
+    """
+    values = as_points("eigenvalues", eigenvalues)
+    steps = values[:, :-1] - values[:, 1:]
+    if values.shape[1] < 2 or (steps < 0).any():
+        raise ValueError("eigenvalues is not falling along its last axis; allowed is (n, d) with d at least 2, falling")
+    if minimum <= 0:
+        raise ValueError(f"minimum is {minimum}; allowed are numbers above 0")
+    size, where = steps.max(dim=1)
+    return Gap(torch.where(size >= minimum, where + 1, 0), size)

@@ -19,6 +19,7 @@ from memolib.theory.collapse import (
     level_entropy,
     own_weight,
 )
+from memolib.theory.gaps import jacobian_density, tangent_density, tangent_distribution, tangent_edges
 from memolib.theory.losses import law_limit, loss_fresh, loss_noisy, participation, retention_training
 from memolib.theory.memory import retrieval_capacity
 from memolib.theory.paper import gaussian_collapse_time, gaussian_loss_time, paper_singular_values, sphere_variances
@@ -40,6 +41,7 @@ __all__ = [
     "gaussian_loss_time",
     "information",
     "information_density",
+    "jacobian_density",
     "law_limit",
     "level_entropy",
     "loss_fresh",
@@ -53,4 +55,7 @@ __all__ = [
     "retrieval_capacity",
     "speciation_time",
     "sphere_variances",
+    "tangent_density",
+    "tangent_distribution",
+    "tangent_edges",
 ]
