@@ -27,7 +27,8 @@ def noise_variance(s) -> FloatArray:
 def speciation_time(variance: float) -> float:
     """Noise variance at which the reverse process decides between two classes: ``t_S = Lambda - 1``.
 
-    A crossover, not a sharp time. In the Ornstein-Uhlenbeck process it is ``s_S = 1/2 ln(Lambda)``.
+    A crossover, not a sharp time, for classes whose separation along the line between them far exceeds the variance
+    within. In the Ornstein-Uhlenbeck process it is ``s_S = 1/2 ln(Lambda)``.
 
     Args:
         variance: Lambda, the variance of the data *along the line between the classes*, above 1, in units of the
