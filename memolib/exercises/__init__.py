@@ -14,6 +14,7 @@ from memolib.exercises import (
     losing_dimensions,
     noise_and_score,
     random_energy_model,
+    spectral_gaps,
 )
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
@@ -24,6 +25,7 @@ CHAPTERS = (
     noise_and_score,
     empirical_score,
     collapse,
+    spectral_gaps,
     losing_dimensions,
 )
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}

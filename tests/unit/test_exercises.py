@@ -236,6 +236,21 @@ WRONG = {
         (lambda m, t: m * np.log10(1 + 1 / np.sqrt(t)), "values differ"),
         (lambda m, t: np.log10(m / 2 * (1 + 1 / t)), "values differ"),
     ],
+    "gaps-edges": [
+        (lambda m, d, s2: s2 * np.array([(1 - np.sqrt(m / d)) ** 2, (1 + np.sqrt(m / d)) ** 2]), "d/m is missing"),
+        (lambda m, d, s2: s2 * d / m * np.array([1 - m / d, 1 + m / d]), "values differ"),
+        (lambda m, d, s2: s2 * d / m * (1 + np.sqrt(m / d)) ** 2, "shape"),
+    ],
+    "gaps-widest": [
+        (lambda u, v: np.stack([(u + v) / 2, (u - v) / (u + v)]), "values differ"),
+        (lambda u, v: np.stack([np.sqrt(u * v), u / (u + v) - v / (u + v)]), "values differ"),
+        (lambda u, v: np.stack([np.sqrt(u * v), u / (u + np.sqrt(u * v)) - v / (v + np.sqrt(u * v))], axis=1), "shape"),
+    ],
+    "gaps-stack-exercise": [
+        (lambda G, x, t: (G - np.eye(len(x))) @ (G - np.eye(len(x))) / t, "mean score is missing"),
+        (lambda G, x, t: np.outer((G - np.eye(len(x))) @ x, (G - np.eye(len(x))) @ x) / t**2, "values differ"),
+        (lambda G, x, t: (G - np.eye(len(x))) @ x / t, "shape"),
+    ],
     "ld-jacobian-exercise": [
         (lambda x, data, t: covariance(x, data, t), "over t"),
         (lambda x, data, t: covariance(x, data, t) / np.sqrt(t), "variance or its root"),
