@@ -109,7 +109,19 @@ def mixture_information(
 
 
 def check_mixture(means, variances, weights) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Check the parts of a Gaussian mixture; gives means (K, d), variances (K, d) and weights (K,)."""
+    """Check the parts of a Gaussian mixture, and give variances their full shape.
+
+    Args:
+        means: of the K components, shape (K, d).
+        variances: of the components along the d axes, shape (K, d), or (d,) for all of them.
+        weights: of the components, shape (K,), above 0, summing to 1.
+    Returns:
+        Means (K, d), variances (K, d) and weights (K,), float64.
+    Raises:
+        ValueError: for shapes that do not fit, negative variances, or weights that are not above 0 with sum 1.
+
+    Chapter: ``diffusion/collapse``.
+    """
     means = real_array("means", means)
     if means.ndim != 2 or 0 in means.shape:
         raise ValueError(f"means has shape {means.shape}; allowed is (K, d) with K and d at least 1")
