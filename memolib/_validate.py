@@ -33,3 +33,19 @@ def count(name: str, value, *, minimum: int = 1, maximum: float = np.inf) -> int
     if number != int(number) or not minimum <= number <= maximum:
         raise ValueError(f"{name} is {value}; allowed are {allowed}")
     return int(number)
+
+
+def check_mixture(means, variances, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the parts of a Gaussian mixture as float64: means (K, d), variances (K, d) and weights (K,)."""
+    means = real_array("means", means)
+    if means.ndim != 2 or 0 in means.shape:
+        raise ValueError(f"means has shape {means.shape}; allowed is (K, d) with K and d at least 1")
+    variances = real_array("variances", variances, minimum=0)
+    if variances.shape not in (means.shape, means.shape[1:]):
+        raise ValueError(f"variances has shape {variances.shape}; allowed are {means.shape} or {means.shape[1:]}")
+    weights = real_array("weights", weights, minimum=0, strict=True)
+    if weights.shape != means.shape[:1] or abs(weights.sum() - 1) > 1e-9:
+        raise ValueError(
+            f"weights has shape {weights.shape} and sum {weights.sum():.9g}; allowed is {means.shape[:1]} with sum 1"
+        )
+    return means, np.broadcast_to(variances, means.shape), weights

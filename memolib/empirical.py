@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 
 from memolib._tensors import as_noise, as_points
+from memolib._validate import real_array
 
 BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
 NEGLIGIBLE = 1e-18  # leaving out weights below this part of the largest changes a covariance by < N 1e-18 diameter^2
@@ -25,7 +26,7 @@ class Weighted(NamedTuple):
     """Sums over the data under the weights of each query.
 
     Attributes:
-        log_z: ``ln sum exp(-|x-y_i|^2/2t)``, shape (n,).
+        log_z: ``ln sum exp(-|x-y_i|^2/2t)``, shape (n,); each term times its prior where there is one.
         participation: Y = sum of squared weights, shape (n,); ``1/Y`` is N_eff.
         mean: the denoiser D, shape (n, d).
         second: weighted mean of the squared centred coordinates, shape (n, d).
@@ -42,15 +43,23 @@ class Empirical:
 
     Attributes:
         data: the N points, shape (N, d).
+        prior: probability of each point before x is seen, shape (N,); None where all are equal.
     """
 
-    def __init__(self, data):
+    def __init__(self, data, prior=None):
         """Hold the data: float tensors keep their dtype, everything else becomes float64.
 
         Raises:
-            ValueError: for no points, points that are not finite, or a shape other than (N, d).
+            ValueError: for no points, points that are not finite, or a shape other than (N, d), or a prior that is
+                not above 0 with sum 1 (1e-9).
         """
-        self.data = as_points("data", data)
+        self.data, self.prior = as_points("data", data), prior
+        if prior is not None:
+            p = torch.from_numpy(real_array("prior", prior, minimum=0, strict=True))
+            if p.shape != self.data.shape[:1] or abs(float(p.sum()) - 1) > 1e-9:
+                size = len(self.data)
+                raise ValueError(f"prior has shape {tuple(p.shape)}, sum {float(p.sum()):.9g}; allowed is ({size},), 1")
+            self.prior = p.to(self.data)
         self._center = self.data.mean(dim=0)
         self._points = self.data - self._center
         self._half_norms = (self._points**2).sum(dim=1) / 2
@@ -98,7 +107,8 @@ class Empirical:
             ValueError: for points of another dimension or t not above 0.
         """
         N, d = self.data.shape
-        return self.weighted(x, t).log_z - math.log(N) - d / 2 * math.log(2 * math.pi * as_noise(t))
+        log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
+        return self.weighted(x, t).log_z - log_norm
 
     def n_eff(self, x, t) -> torch.Tensor:
         """Effective number of data points, ``1/Y``, from 1 to N.
@@ -178,18 +188,19 @@ class Empirical:
         return max(1, BLOCK_BYTES // (max(16, self.data.shape[1]) * self.data.element_size()))
 
     def _exponents(self, x: torch.Tensor, t: float, rows: slice = slice(None)) -> torch.Tensor:
-        """``-|x-y_i|^2/2t`` for centred queries."""
+        """``-|x-y_i|^2/2t``, plus the prior's logarithm where there is one, for centred queries."""
         points = self._points[rows]
         scale = max(float(self._half_norms.max()), float((x**2).sum(dim=1).max()) / 2)
         if scale * torch.finfo(x.dtype).eps < 1e-9 * t:
             out = torch.addmm(-self._half_norms[rows], x, points.T)
-            return out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
+            out = out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
+            return out if self.prior is None else out.add_(self.prior[rows].log())
         out = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
         if not torch.isfinite(out.amax(dim=1)).all():
             raise ValueError(
                 f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
             )
-        return out
+        return out if self.prior is None else out.add_(self.prior[rows].log())
 
     def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """Sums for a block of queries, merged over blocks of data by their largest exponents."""

@@ -1,10 +1,15 @@
 """Is a sample a copy, and when does a data set's empirical score begin to copy? Measures for any data."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from scipy.optimize import brentq
 
 from memolib._tensors import as_noise, as_points
-from memolib.points import add_noise
+from memolib._validate import real
+from memolib.points import add_noise, gaussian
+from memolib.theory.collapse import collapse_time as gaussian_collapse_time
 
 
 def nearest_ratio(x, data) -> torch.Tensor:
@@ -53,6 +58,55 @@ def pointwise_information(y, law, t, seed=None) -> torch.Tensor:
     Source: this book. Chapters: ``tour``, ``diffusion/collapse``.
     """
     y, t = as_points("y", y), as_noise(t)
-    x = add_noise(y, t, seed)
+    return _information(y, add_noise(y, t, seed), law, t)
+
+
+class CollapseTime(NamedTuple):
+    """Where the information reaches ln N.
+
+    Attributes:
+        t: noise variance, unit of the data squared.
+        error: its standard error from the finite number of points.
+    """
+
+    t: float
+    error: float
+
+
+def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
+    """Noise variance at which the mean ``pointwise_information`` of data points is ln N.
+
+    Args:
+        y: data points, fresh from the law or held out, shape (n, d), n at least 2.
+        law: their law, with ``log_density(x, t)``; for a pool of data see ``pointwise_information``.
+        N: number of training points, above 1.
+        seed: int: the same noise at every t.
+    Returns:
+        CollapseTime.
+    Raises:
+        ValueError: for shapes that do not fit, fewer than two points, or N not above 1.
+
+    Source: this book. Chapter: ``manifold/curved_manifolds``.
+    """
+    y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
+    if len(y) < 2:
+        raise ValueError(f"y has {len(y)} point; allowed are two or more")
+    noise = gaussian(*y.shape, seed=seed)
+
+    def nats(log_t: float) -> np.ndarray:
+        return _information(y, y + np.exp(log_t / 2) * noise, law, np.exp(log_t)).numpy()
+
+    # a Gaussian of the same covariance collapses earlier: walk down from there, so that t is never much too small
+    variances = np.linalg.eigvalsh(np.cov(y.T.numpy()).reshape(y.shape[1], -1)).clip(min=0)
+    log_t, step = np.log(gaussian_collapse_time(variances, N)) + 0.1, 0.3
+    while nats(log_t - step).mean() < log_n:
+        log_t -= step
+    log_t = brentq(lambda v: nats(v).mean() - log_n, log_t - step, log_t, xtol=1e-3)
+    slope = (nats(log_t - 0.05).mean() - nats(log_t + 0.05).mean()) / 0.1
+    t = float(np.exp(log_t))
+    return CollapseTime(t, t * nats(log_t).std(ddof=1) / len(y) ** 0.5 / slope)
+
+
+def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:
     log_conditional = -((x - y) ** 2).sum(dim=1) / (2 * t) - y.shape[1] / 2 * np.log(2 * np.pi * t)
     return log_conditional - law.log_density(x, t)

@@ -87,7 +87,7 @@ def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) ->
     Args:
         G: Jacobians, shape (n, d, d).
         population: Jacobians of the population's denoiser at the same x and t, shape (n, d, d).
-        basis: orthonormal columns that span the subspace, shape (d, r).
+        basis: orthonormal columns that span the subspace, shape (d, r), or (n, d, r) where each point has its own.
     Returns:
         Shape (n,): 1 where nothing is lost, 0 where everything is.
     Raises:
@@ -95,14 +95,15 @@ def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) ->
 
     Source: this book. Chapter: ``manifold/losing_dimensions``.
     """
-    basis = as_points("basis", basis, None)
-    d, r = basis.shape
-    if r > d:
-        raise ValueError(f"basis has rank {r} in {d} dimensions; allowed is a rank up to {d}")
+    basis = torch.as_tensor(basis)
+    if basis.ndim not in (2, 3) or not 0 < basis.shape[-1] <= basis.shape[-2]:
+        raise ValueError(f"basis has shape {tuple(basis.shape)}; allowed is (d, r) or (n, d, r) with a rank r up to d")
+    d = basis.shape[-2]
     for name, matrix in (("G", G), ("population", population)):
-        if matrix.ndim != 3 or matrix.shape[1:] != (d, d):
-            raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is (n, {d}, {d})")
-    left, full = (torch.einsum("dr,nde,er->n", basis.to(m), m, basis.to(m)) for m in (G, population))
+        if matrix.ndim != 3 or matrix.shape[1:] != (d, d) or (basis.ndim == 3 and len(matrix) != len(basis)):
+            n = "n" if basis.ndim == 2 else len(basis)
+            raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is ({n}, {d}, {d})")
+    left, full = ((basis.to(m) * (m @ basis.to(m))).sum(dim=(-2, -1)) for m in (G, population))
     return left / full
 
 

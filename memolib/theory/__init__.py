@@ -17,6 +17,7 @@ from memolib.theory.collapse import (
     information,
     information_density,
     level_entropy,
+    local_collapse_time,
     own_weight,
 )
 from memolib.theory.gaps import jacobian_density, tangent_density, tangent_distribution, tangent_edges
@@ -24,7 +25,6 @@ from memolib.theory.losses import law_limit, loss_fresh, loss_noisy, participati
 from memolib.theory.memory import retrieval_capacity
 from memolib.theory.paper import gaussian_collapse_time, gaussian_loss_time, paper_singular_values, sphere_variances
 from memolib.theory.speciation import (
-    check_mixture,
     clone_agreement,
     mixture_information,
     noise_variance,
@@ -32,7 +32,6 @@ from memolib.theory.speciation import (
 )
 
 __all__ = [
-    "check_mixture",
     "clone_agreement",
     "collapse_time",
     "collapse_time_at",
@@ -44,6 +43,7 @@ __all__ = [
     "jacobian_density",
     "law_limit",
     "level_entropy",
+    "local_collapse_time",
     "loss_fresh",
     "loss_noisy",
     "mixture_information",

@@ -4,7 +4,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from memolib._validate import real
+from memolib._validate import count, real, real_array
 from memolib.theory._shared import FloatArray, check_noise, check_points, check_variances, root_in_log_t
 
 
@@ -44,6 +44,27 @@ def collapse_time(variances, N: float) -> float:
     if not s2.any():
         return 0.0
     return root_in_log_t(lambda t: information(s2, t) - log_n, s2)
+
+
+def local_collapse_time(log_density, m: int, N: float) -> FloatArray:
+    """Noise variance at which the information density at one place of a manifold is ln N, for small noise.
+
+    ``t = (N p)^(-2/m)/(2 pi e)``: a patch of volume ``(2 pi e t)^(m/2)`` holds one data point. Holds where the density
+    is nearly even, and the manifold nearly flat, over the distance sqrt(t).
+
+    Args:
+        log_density: logarithm of the data's density per m-dimensional volume, any shape.
+        m: dimension of the manifold, 1 or more.
+        N: number of data points, 1 or more.
+    Returns:
+        Noise variance, shape of ``log_density``.
+    Raises:
+        ValueError: for numbers out of range.
+
+    Source: this book. Chapter: ``manifold/curved_manifolds``.
+    """
+    nats = np.log(real("N", N, minimum=1)) + real_array("log_density", log_density)
+    return np.exp(-2 / count("m", m) * nats - 1) / (2 * np.pi)
 
 
 def level_entropy(x, variances, t, N: float) -> FloatArray:

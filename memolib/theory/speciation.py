@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import logsumexp
 
-from memolib._validate import count, real, real_array
+from memolib._validate import check_mixture, count, real, real_array
 from memolib.theory._shared import FloatArray, check_noise
 
 
@@ -106,31 +106,3 @@ def mixture_information(
         about_class.append(logs[label, np.arange(label.size)] - logsumexp(logs, axis=0) - np.log(weights[label]))
     values = np.concatenate(about_class)
     return float(within + values.mean()), float(values.std(ddof=1) / np.sqrt(n))
-
-
-def check_mixture(means, variances, weights) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Check the parts of a Gaussian mixture, and give variances their full shape.
-
-    Args:
-        means: of the K components, shape (K, d).
-        variances: of the components along the d axes, shape (K, d), or (d,) for all of them.
-        weights: of the components, shape (K,), above 0, summing to 1.
-    Returns:
-        Means (K, d), variances (K, d) and weights (K,), float64.
-    Raises:
-        ValueError: for shapes that do not fit, negative variances, or weights that are not above 0 with sum 1.
-
-    Chapter: ``diffusion/collapse``.
-    """
-    means = real_array("means", means)
-    if means.ndim != 2 or 0 in means.shape:
-        raise ValueError(f"means has shape {means.shape}; allowed is (K, d) with K and d at least 1")
-    variances = real_array("variances", variances, minimum=0)
-    if variances.shape not in (means.shape, means.shape[1:]):
-        raise ValueError(f"variances has shape {variances.shape}; allowed are {means.shape} or {means.shape[1:]}")
-    weights = real_array("weights", weights, minimum=0, strict=True)
-    if weights.shape != means.shape[:1] or abs(weights.sum() - 1) > 1e-9:
-        raise ValueError(
-            f"weights has shape {weights.shape} and sum {weights.sum():.9g}; allowed is {means.shape[:1]} with sum 1"
-        )
-    return means, np.broadcast_to(variances, means.shape), weights

@@ -1,0 +1,228 @@
+"""Curved manifolds given by a chart: circle, torus, swiss roll, and any other with few coordinates."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.special import roots_legendre
+
+from memolib._tensors import as_noise, as_points
+from memolib._validate import count, real
+from memolib.empirical import Empirical
+from memolib.spectra import forward_mode
+
+LATENTS = {"angle": (2 * np.pi) ** 2 / 12, "unit": 1 / 12, "normal": 1.0}  # the variance of each kind of coordinate
+SPACING = 0.7  # of quadrature nodes, in units of sqrt(t)/speed: the trapezoid rule's error is exp(-2 (pi/0.7)^2)
+REACH = 7.0  # standard deviations of a normal coordinate that the nodes cover
+MAX_NODES = 2_000_000
+
+
+class Tangent(NamedTuple):
+    """Tangent spaces at n points of a manifold of m in d dimensions.
+
+    Attributes:
+        basis: orthonormal columns, shape (n, d, m), along falling local variance.
+        variances: local variances, shape (n, m), falling: those of flat data with the chart's slope at the point.
+        log_density: logarithm of the data's density per m-dimensional volume, shape (n,).
+    """
+
+    basis: torch.Tensor
+    variances: torch.Tensor
+    log_density: torch.Tensor
+
+
+class ChartManifold:
+    """Data ``y = chart(z)``, the coordinates z independent and of known law; calling it denoises, by quadrature.
+
+    A quadrature is an empirical denoiser whose points are the nodes, with the rule's weights: as many points as it
+    takes for any finer rule to give the same answer. The trapezoid rule converges exponentially once its spacing on the
+    manifold is below sqrt(t); angles and normal coordinates use it, ``unit`` coordinates Gauss and Legendre's.
+
+    Attributes:
+        chart: function of hidden coordinates, shape (n, m), giving points, shape (n, d), in torch operations.
+        latent: the law of each of the m coordinates: ``angle`` (uniform from 0 to 2 pi, periodic), ``unit`` (uniform
+            from 0 to 1) or ``normal`` (standard Gaussian).
+
+    Source: this book. Chapter: ``manifold/curved_manifolds``.
+    """
+
+    def __init__(self, chart: Callable[[torch.Tensor], torch.Tensor], latent: Sequence[str]):
+        """Make a law from its chart and the law of each coordinate.
+
+        Raises:
+            ValueError: for an unknown kind of coordinate, or none, or a chart that does not give one point for each.
+        """
+        if not latent or isinstance(latent, str) or any(kind not in LATENTS for kind in latent):
+            raise ValueError(f"latent is {latent!r}; allowed are sequences of {', '.join(LATENTS)}")
+        self.chart, self.latent = chart, tuple(latent)
+        z = self.latents(1_000, seed=0)
+        y = as_points("chart(z)", chart(z))
+        if len(y) != len(z):
+            raise ValueError(f"chart(z) has shape {tuple(y.shape)}; allowed is ({len(z)}, d), a point for each z")
+        self.dimension = y.shape[1]
+        self._speeds = self._slopes(z).norm(dim=1).amax(dim=0).clamp(min=1e-12)
+        self._nodes = (0.0, None)
+
+    @classmethod
+    def circle(cls, radius: float = 1.0) -> "ChartManifold":
+        """Make a uniform circle in the plane.
+
+        Args:
+            radius: above 0, unit of the data.
+        Returns:
+            ChartManifold, m = 1, d = 2.
+        Raises:
+            ValueError: for a radius not above 0.
+        """
+        radius = real("radius", radius, minimum=0, strict=True)
+        return cls(lambda z: radius * torch.cat([z.cos(), z.sin()], dim=1), ["angle"])
+
+    @classmethod
+    def torus(cls, radius: float = 1.0, tube: float = 0.4) -> "ChartManifold":
+        """Make a torus in space whose two angles are uniform, so that it is denser inside than outside.
+
+        Args:
+            radius: of the circle in the middle of the tube, unit of the data.
+            tube: radius of the tube, above 0 and below ``radius``.
+        Returns:
+            ChartManifold, m = 2 (along the circle, around the tube), d = 3.
+        Raises:
+            ValueError: for radii out of range.
+        """
+        radius, tube = (real(name, v, minimum=0, strict=True) for name, v in (("radius", radius), ("tube", tube)))
+        if tube >= radius:
+            raise ValueError(f"tube is {tube}; allowed are numbers below the radius, {radius}")
+
+        def chart(z: torch.Tensor) -> torch.Tensor:
+            along, around = z.T
+            out = radius + tube * around.cos()
+            return torch.stack([out * along.cos(), out * along.sin(), tube * around.sin()], dim=1)
+
+        return cls(chart, ["angle", "angle"])
+
+    @classmethod
+    def swiss_roll(cls, turns: float = 1.5, width: float = 1.0) -> "ChartManifold":
+        """Make a rolled-up rectangle: radius and angle grow together from 1/3 to 1 in ``turns`` turns.
+
+        Args:
+            turns: number of turns, above 0.
+            width: of the roll along its axis, above 0, unit of the data.
+        Returns:
+            ChartManifold, m = 2 (along the spiral, along the axis), d = 3; uniform in the angle, not in the length.
+        Raises:
+            ValueError: for numbers not above 0.
+        """
+        turns, width = (real(name, v, minimum=0, strict=True) for name, v in (("turns", turns), ("width", width)))
+
+        def chart(z: torch.Tensor) -> torch.Tensor:
+            angle, radius = 2 * np.pi * turns * z[:, 0], (1 + 2 * z[:, 0]) / 3
+            return torch.stack([radius * angle.cos(), radius * angle.sin(), width * z[:, 1]], dim=1)
+
+        return cls(chart, ["unit", "unit"])
+
+    def latents(self, n: int, seed=None) -> torch.Tensor:
+        """Draw hidden coordinates.
+
+        Args:
+            n: number of points, 1 or more.
+            seed: int or ``numpy.random.Generator``.
+        Returns:
+            Shape (n, m), float64; ``chart`` makes data of them.
+        Raises:
+            ValueError: for n below 1.
+        """
+        rng, n = np.random.default_rng(seed), count("n", n)
+        draw = {"angle": lambda: rng.uniform(0, 2 * np.pi, n), "unit": lambda: rng.uniform(0, 1, n)}
+        draw["normal"] = lambda: rng.standard_normal(n)
+        return torch.from_numpy(np.stack([draw[kind]() for kind in self.latent], axis=1))
+
+    def sample(self, n: int, seed=None) -> torch.Tensor:
+        """Draw data, ``chart(latents(n, seed))``, shape (n, d); arguments and errors as for ``latents``."""
+        return self.chart(self.latents(n, seed))
+
+    def tangent(self, z) -> Tangent:
+        """Tangent spaces, local variances and density at the points ``chart(z)``.
+
+        The local variances are the eigenvalues of ``J Var(z) J'``, J the chart's slope: with normal coordinates the
+        population's G has the eigenvalues s^2/(t + s^2) along them, but for curvature.
+
+        Args:
+            z: hidden coordinates, shape (n, m).
+        Returns:
+            Tangent.
+        Raises:
+            ValueError: for z of another shape.
+        """
+        z = as_points("z", z, len(self.latent))
+        slopes, variances = self._slopes(z), z.new_tensor([LATENTS[kind] for kind in self.latent])
+        basis, scales, _ = torch.linalg.svd(slopes * variances.sqrt(), full_matrices=False)
+        log_latent = sum(self._log_latent(kind, z[:, k]) for k, kind in enumerate(self.latent))
+        return Tangent(basis, scales**2, log_latent - scales.log().sum(dim=1) + variances.log().sum() / 2)
+
+    def quadrature(self, t) -> Empirical:
+        """Give the population's denoiser at one noise variance: the empirical one of weighted quadrature nodes.
+
+        Args:
+            t: noise variance, above 0.
+        Returns:
+            Empirical, with more nodes the smaller t is.
+        Raises:
+            ValueError: for t not above 0, or so small that it needs more than two million nodes.
+        """
+        t = as_noise(t)
+        if self._nodes[0] != t:
+            sizes = self._spans() * self._speeds.numpy() / (SPACING * t**0.5)
+            if np.prod(sizes) > MAX_NODES:
+                least = t * (np.prod(sizes) / MAX_NODES) ** (2 / len(sizes))
+                raise ValueError(f"t is {t:g}; allowed, for quadrature on this manifold, is {least:.2g} or more")
+            rules = [self._rule(kind, max(48, int(n) + 1)) for kind, n in zip(self.latent, sizes, strict=True)]
+            z = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1).reshape(-1, len(rules))
+            weights = rules[0][1]
+            for _, more in rules[1:]:
+                weights = np.outer(weights, more).ravel()
+            self._nodes = (t, Empirical(self.chart(torch.from_numpy(z)), weights))
+        return self._nodes[1]
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise; arguments, result and errors as for ``LinearManifold``, or t too small for ``quadrature``."""
+        return self.quadrature(t)(x, t).to(as_points("x", x))
+
+    def score(self, x, t) -> torch.Tensor:
+        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        return (self(x, t) - as_points("x", x)) / as_noise(t)
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``."""
+        return self.quadrature(t).jacobian(x, t).to(as_points("x", x))
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
+        return self.quadrature(t).log_density(x, t).to(as_points("x", x))
+
+    def _slopes(self, z: torch.Tensor) -> torch.Tensor:
+        """Derivative of the chart by each coordinate, shape (n, d, m)."""
+        return forward_mode(lambda points, _: self.chart(points), z, 1.0)
+
+    def _spans(self) -> np.ndarray:
+        # Gauss and Legendre's nodes are pi/2 times as far apart in the middle as they are on average
+        lengths = {"angle": 2 * np.pi, "unit": np.pi / 2, "normal": 2 * REACH}
+        return np.array([lengths[kind] for kind in self.latent])
+
+    @staticmethod
+    def _rule(kind: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes and weights, summing to 1, for an average over one coordinate."""
+        if kind == "angle":
+            return 2 * np.pi * np.arange(n) / n, np.full(n, 1 / n)
+        if kind == "unit":
+            nodes, weights = roots_legendre(n)
+            return (nodes + 1) / 2, weights / 2
+        nodes = np.linspace(-REACH, REACH, n)
+        weights = np.exp(-(nodes**2) / 2)
+        return nodes, weights / weights.sum()
+
+    @staticmethod
+    def _log_latent(kind: str, z: torch.Tensor) -> torch.Tensor:
+        if kind == "normal":
+            return -(z**2) / 2 - np.log(2 * np.pi) / 2
+        return torch.full_like(z, -np.log(2 * np.pi) if kind == "angle" else 0.0)

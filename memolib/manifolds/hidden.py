@@ -1,0 +1,136 @@
+"""Hidden manifolds with many coordinates: a denoiser by importance sampling, with its error."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from memolib._tensors import as_noise, as_points
+from memolib._validate import count
+from memolib.manifolds.chart import ChartManifold
+from memolib.points import gaussian
+
+PRIOR = 0.25  # share of the draws that come from the prior: no weight exceeds 1/PRIOR times the likelihood's
+STEPS = 40  # of Gauss and Newton's method for the most probable z, each accepted only where it helps
+BLOCK = 4_000_000  # numbers in one block of draws, tens of MB
+
+
+class Posterior(NamedTuple):
+    """Averages over the data that could have made each of n noisy points, with their errors.
+
+    Attributes:
+        mean: the denoiser D, shape (n, d).
+        error: its standard error in each coordinate, shape (n, d), for independent draws; ours do a little better.
+        jacobian: G, shape (n, d, d).
+        log_density: of noisy data, shape (n,).
+    """
+
+    mean: torch.Tensor
+    error: torch.Tensor
+    jacobian: torch.Tensor
+    log_density: torch.Tensor
+
+
+class HiddenManifold(ChartManifold):
+    """Data ``y = f(F z)``, z standard Gaussian in m dimensions; calling it denoises, by importance sampling.
+
+    Hidden coordinates are drawn around the most probable one, with the spread of the linearised posterior, and for a
+    quarter from their prior, so that other modes are seen and no weight is unbounded. The draws are the same at every
+    point, so the denoiser is a smooth function. ``posterior`` states the errors. With one or two coordinates
+    ``ChartManifold`` and its quadrature are exact, and faster.
+
+    Attributes:
+        F: shape (d, m).
+        f: smooth function in torch operations, each point (row) on its own.
+        samples: number of draws for each point.
+
+    Source: data model of Goldt et al., arXiv 1909.11500; estimator of this book. Chapter:
+    ``manifold/curved_manifolds``.
+    """
+
+    def __init__(self, F, f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh, *, samples: int = 4_000, seed=0):
+        """Make a law from its matrix and function.
+
+        Raises:
+            ValueError: for an F that is not a matrix, an f that gives no points, or fewer than 100 samples.
+        """
+        self.F, self.f, self.samples = as_points("F", F).to(torch.float64), f, count("samples", samples, minimum=100)
+        m = self.F.shape[1]
+        super().__init__(lambda z: f(z @ self.F.T.to(z)), ["normal"] * m)
+        self._draws, self._local = gaussian(self.samples, m, seed=seed), round((1 - PRIOR) * self.samples)
+        # exact mean and covariance of the local draws: a flat manifold has no sampling error but for the prior's share
+        local = self._draws[: self._local]
+        local -= local.mean(dim=0)
+        root = torch.linalg.cholesky(local.T @ local / self._local)
+        local.copy_(torch.linalg.solve_triangular(root, local.T, upper=False).T)
+
+    def posterior(self, x, t) -> Posterior:
+        """Average over the hidden coordinates of each point.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Posterior; where an error is not small against sqrt(t), more samples are needed.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, t = as_points("x", x, self.dimension), as_noise(t)
+        rows = max(1, BLOCK // (self.samples * self.dimension))
+        blocks = (self._one_block(block, t) for block in x.to(torch.float64).split(rows))
+        return Posterior(*(torch.cat(parts).to(x) for parts in zip(*blocks, strict=True)))
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise; arguments, result and errors as for ``LinearManifold``."""
+        return self.posterior(x, t).mean
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian of the denoiser, ``Cov(y|x)/t``; arguments, result and errors as for ``LinearManifold``."""
+        return self.posterior(x, t).jacobian
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
+        return self.posterior(x, t).log_density
+
+    def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+        (n, d), m = x.shape, self.F.shape[1]
+        mode, root = self._laplace(x, t)  # root root' = covariance of the linearised posterior
+        prior = self._draws[self._local :].expand(n, -1, -1)
+        z = torch.cat([mode[:, None] + self._draws[: self._local] @ root.mT, prior], dim=1)
+        back = torch.linalg.solve_triangular(root, (z - mode[:, None]).mT, upper=False)
+        log_prior = -(z**2).sum(dim=2) / 2
+        log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(dim=1, keepdim=True)
+        proposal = torch.logaddexp(log_prior + np.log(PRIOR), log_local + np.log(1 - PRIOR))
+        y = self.chart(z.reshape(-1, m)).reshape(n, -1, d)
+        logs = log_prior - proposal - ((x[:, None] - y) ** 2).sum(dim=2) / (2 * t)
+        w = torch.softmax(logs, dim=1)[:, :, None]
+        mean = (w * y).sum(dim=1)
+        centred = y - mean[:, None]
+        error = (w**2 * centred**2).sum(dim=1).sqrt()
+        jacobian = centred.mT @ (w * centred) / t
+        log_norm = np.log(self.samples) + d / 2 * np.log(2 * np.pi * t)
+        return mean, error, jacobian, torch.logsumexp(logs, dim=1) - log_norm
+
+    def _laplace(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Most probable z for each x, and the root of the covariance around it, for the linearised chart."""
+
+        def energy(z: torch.Tensor) -> torch.Tensor:
+            return ((x - self.chart(z)) ** 2).sum(dim=1) / (2 * t) + (z**2).sum(dim=1) / 2
+
+        starts = self._draws[:1_000]
+        levels = torch.cdist(x, self.chart(starts)) ** 2 / (2 * t) + (starts**2).sum(dim=1) / 2
+        z, unit = starts[levels.argmin(dim=1)], torch.eye(starts.shape[1], dtype=torch.float64)
+        now, damping = energy(z), x.new_full((len(x), 1, 1), 1e-3)
+        for _ in range(STEPS):
+            J = self._slopes(z)
+            force = ((x - self.chart(z))[:, None] @ J)[:, 0] / t - z
+            H = J.mT @ J / t + unit
+            step = torch.linalg.solve(H + damping * H.diagonal(dim1=1, dim2=2).diag_embed(), force)
+            then = energy(z + step)
+            better = then < now
+            z, now = torch.where(better[:, None], z + step, z), torch.where(better, then, now)
+            damping = torch.where(better[:, None, None], damping / 5, damping * 5)
+        J = self._slopes(z)
+        covariance = torch.linalg.inv(J.mT @ J / t + unit)
+        return z, torch.linalg.cholesky((covariance + covariance.mT) / 2)

@@ -1,0 +1,130 @@
+"""Flat manifolds: Gaussian data with few directions of large variance."""
+
+import numpy as np
+import torch
+
+from memolib._tensors import as_noise, as_points
+from memolib._validate import count, real_array
+
+
+def random_rotation(d: int, seed=None) -> torch.Tensor:
+    """Draw an orthogonal matrix, uniformly.
+
+    Args:
+        d: dimension, 1 or more.
+        seed: int or ``numpy.random.Generator``.
+    Returns:
+        Matrix of shape (d, d), float64.
+    Raises:
+        ValueError: for d below 1.
+
+    Source: Mezzadri, Notices of the AMS 54, 592 (2007). Chapter: ``manifold/losing_dimensions``.
+    """
+    d = count("d", d)
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))
+    return torch.from_numpy(q * np.sign(np.diag(r)))
+
+
+class LinearManifold:
+    """Gaussian data with a given variance along each of d orthogonal directions; calling it denoises.
+
+    Attributes:
+        variances: shape (d,), unit of the data squared; 0, or tiny, off the manifold.
+        basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
+    """
+
+    def __init__(self, variances, basis=None):
+        """Make a law from its variances and directions (the coordinate axes where no basis is given).
+
+        Raises:
+            ValueError: for negative variances, or a basis that is not orthogonal or of another dimension.
+        """
+        s2 = real_array("variances", variances, minimum=0)
+        if s2.ndim != 1 or not s2.size:
+            raise ValueError(f"variances has shape {s2.shape}; allowed is (d,) with d at least 1")
+        self.variances = torch.from_numpy(s2)
+        self.basis = as_points("basis", np.eye(s2.size) if basis is None else basis, s2.size).to(torch.float64)
+        error = (self.basis @ self.basis.T - torch.eye(s2.size)).abs().max() if len(self.basis) == s2.size else np.inf
+        if error > 1e-8:
+            raise ValueError(f"basis is off orthogonality by {error:.2g}; allowed is an orthogonal (d, d) matrix")
+
+    @classmethod
+    def of_dimension(cls, m: int, d: int, variance: float = 1.0, seed=None) -> "LinearManifold":
+        """Make m equal variances on a random m-dimensional subspace of d dimensions.
+
+        Args:
+            m: dimension of the manifold, from 1 to d.
+            d: dimension of the space.
+            variance: along the manifold, unit of the data squared.
+            seed: of the subspace.
+        Returns:
+            LinearManifold.
+        Raises:
+            ValueError: for m above d, or numbers out of range.
+        """
+        m = count("m", m, maximum=count("d", d))
+        return cls(np.r_[np.full(m, float(variance)), np.zeros(d - m)], random_rotation(d, seed))
+
+    def sample(self, n: int, seed=None) -> torch.Tensor:
+        """Draw data.
+
+        Args:
+            n: number of points, 1 or more.
+            seed: int or ``numpy.random.Generator``.
+        Returns:
+            Points, shape (n, d), float64.
+        Raises:
+            ValueError: for n below 1.
+        """
+        z = np.random.default_rng(seed).standard_normal((count("n", n), len(self.variances)))
+        return (torch.from_numpy(z) * self.variances.sqrt()) @ self.basis.T
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise: ``D = sum_k u_k/(1+u_k) (x.e_k) e_k``.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, d).
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+        shrink, basis = (self.variances / (t + self.variances)).to(x), self.basis.to(x)
+        return (x @ basis * shrink) @ basis.T
+
+    def score(self, x, t) -> torch.Tensor:
+        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        x = as_points("x", x, len(self.variances))
+        return (self(x, t) - x) / as_noise(t)
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian of the denoiser, the same at every point.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n, d, d).
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+        G = (self.basis * (self.variances / (t + self.variances))) @ self.basis.T
+        return G.to(x).expand(len(x), -1, -1)
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data at x.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, above 0.
+        Returns:
+            Shape (n,); the density's unit is that of the data to the power -d.
+        Raises:
+            ValueError: for points of another dimension or t not above 0.
+        """
+        x, spread = as_points("x", x, len(self.variances)), as_noise(t) + self.variances
+        squares = (x @ self.basis.to(x)) ** 2 / spread.to(x)
+        return -(squares + torch.log(2 * torch.pi * spread).to(x)).sum(dim=1) / 2

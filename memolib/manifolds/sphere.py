@@ -1,0 +1,116 @@
+"""Data on a sphere of any dimension, with an exact denoiser everywhere."""
+
+import numpy as np
+import torch
+from scipy.special import gammaln
+
+from memolib._tensors import as_noise, as_points
+from memolib.manifolds.chart import Tangent
+from memolib.manifolds.linear import LinearManifold
+
+ROWS = 2_000  # points at a time where each needs an integral: arrays of tens of MB
+
+
+class SphereManifold:
+    """Gaussian data divided by their norm (an angular central Gaussian law); calling it denoises.
+
+    With ``b = x/t`` in the eigenbasis, and y of norm 1, all follows from ``M(b) = E exp(b.y)``: ``D = grad ln M``, and
+    ``t G`` is the Hessian of ln M. Expand the exponential; ``E[(b.z)^2n/|z|^2n]`` is an integral over q of a moment
+    under ``exp(-q|z|^2)``; the series then sums to Bessel functions,
+    ``M = 1 + int_0^inf P(q) sqrt(X/q) I_1(2 sqrt(Xq)) dq`` with ``g_k = s_k^2/(1+2q s_k^2)``,
+    ``P = prod_k (1+2q s_k^2)^(-1/2)`` and ``X = 1/2 sum_k b_k^2 g_k``: one integral of a positive smooth function.
+
+    Attributes:
+        variances: of the Gaussian before division, shape (d,); only their ratios matter.
+        basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
+
+    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    """
+
+    def __init__(self, variances, basis=None):
+        """Make a law from the variances and directions of the Gaussian.
+
+        Raises:
+            ValueError: for negative variances or none above 0, or a basis that does not fit or is not orthogonal.
+        """
+        self._flat = LinearManifold(variances, basis)
+        self.variances, self.basis = self._flat.variances, self._flat.basis
+        if not self.variances.any():
+            raise ValueError("variances is 0 in all directions; allowed are variances of which one is above 0")
+        s2 = self.variances / self.variances.max()
+        # trapezoid rule in ln(q), which converges exponentially; the integrand is about sqrt(2/m) wide
+        step = min(0.1, 0.4 / int((s2 > 0).sum()) ** 0.5)
+        log_q = torch.arange(-40, 80, step, dtype=torch.float64)[:, None]
+        growth = torch.log1p(2 * log_q.exp() * s2)
+        self._g = s2 * torch.exp(-growth)
+        self._q, self._log_p = log_q[:, 0].exp(), log_q[:, 0] + np.log(step) - growth.sum(dim=1) / 2
+
+    def sample(self, n: int, seed=None) -> torch.Tensor:
+        """Draw data; arguments, result and errors as for ``LinearManifold``, each point of norm 1."""
+        y = self._flat.sample(n, seed)
+        return y / y.norm(dim=1, keepdim=True)
+
+    def tangent(self, y) -> Tangent:
+        """Tangent spaces, local variances and density at points of the sphere.
+
+        The local variances are those of the Gaussian across y, over the mean square of its norm at that direction.
+
+        Args:
+            y: points of norm 1 in the span of the directions of variance above 0, shape (n, d).
+        Returns:
+            Tangent, with m one less than the number of those directions.
+        Raises:
+            ValueError: for points of another dimension.
+        """
+        y = as_points("y", y, len(self.variances))
+        rank, log_det = int((self.variances > 0).sum()), self.variances[self.variances > 0].log().sum()
+        inverse = torch.where(self.variances > 0, 1 / self.variances, 0.0)
+        size = (y @ self.basis) ** 2 @ inverse
+        across = torch.eye(y.shape[1], dtype=torch.float64) - y[:, :, None] * y[:, None, :]
+        covariance = across @ (self.basis * self.variances @ self.basis.T) @ across
+        values, vectors = torch.linalg.eigh(covariance)
+        order = slice(-(rank - 1), None)
+        log_density = gammaln(rank / 2) - np.log(2) - rank / 2 * np.log(np.pi) - (log_det + rank * size.log()) / 2
+        variances = values[:, order].flip(1) * size[:, None] / rank
+        return Tangent(vectors[:, :, order].flip(2), variances, log_density)
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise; arguments, result and errors as for ``LinearManifold``."""
+        x = as_points("x", x, len(self.variances))
+        return (self._moments(x, as_noise(t))[0] @ self.basis.T).to(x)
+
+    def score(self, x, t) -> torch.Tensor:
+        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        x = as_points("x", x, len(self.variances))
+        return (self(x, t) - x) / as_noise(t)
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``."""
+        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+        D, slope, b, curvature, _ = self._moments(x, t)
+        G = torch.stack([torch.diag(f) for f in slope]) - D[:, :, None] * D[:, None, :]
+        for k, weights in enumerate(curvature):
+            steps = self._g * b[k]
+            G[k] += steps.T @ (weights[:, None] * steps)
+        return (self.basis @ G @ self.basis.T / t).to(x)
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
+        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+        log_norm = x.shape[1] / 2 * np.log(2 * np.pi * t)
+        return (self._moments(x, t)[-1] - ((x**2).sum(dim=1) + 1) / (2 * t)).to(x) - log_norm
+
+    def _moments(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+        """In the eigenbasis: D, D_k/b_k, b, the weight of each q in the second derivative by X; all over M; ln M."""
+        if len(x) > ROWS:
+            blocks = (self._moments(block, t) for block in x.split(ROWS))
+            return tuple(map(torch.cat, zip(*blocks, strict=True)))
+        b = x.to(torch.float64) @ self.basis / t
+        X = b**2 @ self._g.T / 2
+        z = 2 * (X * self._q).sqrt()
+        top = (z + self._log_p).amax(dim=1, keepdim=True).clamp(min=0)
+        P = torch.exp(z + self._log_p - top)
+        j = torch.where(z > 1e-9, 2 * torch.special.i1e(z) / z, 1.0)  # 2 I_1(z)/z e^-z
+        M = torch.exp(-top) + (P * X * j).sum(dim=1, keepdim=True)
+        slope = (P * torch.special.i0e(z)) @ self._g / M
+        return b * slope, slope, b, P * self._q * j / M, (M.log() + top)[:, 0]
