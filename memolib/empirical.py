@@ -60,6 +60,7 @@ class Empirical:
                 size = len(self.data)
                 raise ValueError(f"prior has shape {tuple(p.shape)}, sum {float(p.sum()):.9g}; allowed is ({size},), 1")
             self.prior = p.to(self.data)
+            self._log_prior = self.prior.log()
         self._center = self.data.mean(dim=0)
         self._points = self.data - self._center
         self._half_norms = (self._points**2).sum(dim=1) / 2
@@ -162,19 +163,23 @@ class Empirical:
         Raises:
             ValueError: for points of another dimension or t not above 0.
         """
-        x, t = self._queries(x), as_noise(t)
-        out = x.new_empty(len(x), x.shape[1], x.shape[1])
-        for index, query in enumerate(x):
-            exponents = self._exponents(query[None] - self._center, t)[0]
-            kept = exponents > exponents.max() + torch.log(exponents.new_tensor(NEGLIGIBLE))
-            weights, blocks = torch.softmax(exponents[kept], dim=0), kept.nonzero()[:, 0].split(self._data_block())
-            parts = weights.split(self._data_block())
-            mean = sum(w @ self._points[rows] for w, rows in zip(parts, blocks, strict=True))
-            out[index] = 0
-            for w, rows in zip(parts, blocks, strict=True):
-                spread = (self._points[rows] - mean) * w[:, None].sqrt()
-                out[index] += spread.T @ spread / t
-        return out
+        x, t = self._queries(x) - self._center, as_noise(t)
+        limit = math.log(NEGLIGIBLE)
+        return torch.stack(
+            [
+                self._covariance(row, (row > row.max() + limit).nonzero()[:, 0]) / t
+                for block in x.split(max(1, BLOCK_BYTES // (len(self.data) * x.element_size())))
+                for row in self._exponents(block, t)
+            ]
+        )
+
+    def _covariance(self, exponents: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Weighted covariance of the points kept, in blocks."""
+        blocks = kept.split(self._data_block())
+        weights = torch.softmax(exponents[kept], dim=0).split(self._data_block())
+        mean = sum(w @ self._points[rows] for w, rows in zip(weights, blocks, strict=True))
+        spreads = ((self._points[rows] - mean) * w[:, None].sqrt() for w, rows in zip(weights, blocks, strict=True))
+        return sum(spread.T @ spread for spread in spreads)
 
     def _queries(self, x) -> torch.Tensor:
         return as_points("x", x, self.data.shape[1]).to(self.data)
@@ -194,13 +199,13 @@ class Empirical:
         if scale * torch.finfo(x.dtype).eps < 1e-9 * t:
             out = torch.addmm(-self._half_norms[rows], x, points.T)
             out = out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
-            return out if self.prior is None else out.add_(self.prior[rows].log())
+            return out if self.prior is None else out.add_(self._log_prior[rows])
         out = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
         if not torch.isfinite(out.amax(dim=1)).all():
             raise ValueError(
                 f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
             )
-        return out if self.prior is None else out.add_(self.prior[rows].log())
+        return out if self.prior is None else out.add_(self._log_prior[rows])
 
     def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """Sums for a block of queries, merged over blocks of data by their largest exponents."""

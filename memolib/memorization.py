@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.optimize import brentq
 
 from memolib._tensors import as_noise, as_points
 from memolib._validate import real
@@ -96,15 +95,16 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
     def nats(log_t: float) -> np.ndarray:
         return _information(y, y + np.exp(log_t / 2) * noise, law, np.exp(log_t)).numpy()
 
-    # a Gaussian of the same covariance collapses earlier: walk down from there, so that t is never much too small
+    # a Gaussian of the same covariance collapses earlier: start there, with steps that never go far below the root
     variances = np.linalg.eigvalsh(np.cov(y.T.numpy()).reshape(y.shape[1], -1)).clip(min=0)
-    log_t, step = np.log(gaussian_collapse_time(variances, N)) + 0.1, 0.3
-    while nats(log_t - step).mean() < log_n:
-        log_t -= step
-    log_t = brentq(lambda v: nats(v).mean() - log_n, log_t - step, log_t, xtol=1e-3)
-    slope = (nats(log_t - 0.05).mean() - nats(log_t + 0.05).mean()) / 0.1
-    t = float(np.exp(log_t))
-    return CollapseTime(t, t * nats(log_t).std(ddof=1) / len(y) ** 0.5 / slope)
+    log_t, step = np.log(gaussian_collapse_time(variances, N)), -0.3
+    values = nats(log_t)
+    while abs(step) > 1e-3:
+        log_t, before, values = log_t + step, values, nats(log_t + step)
+        slope = (values - before).mean() / step
+        step = float(np.clip((log_n - values.mean()) / slope, -0.7, 0.7))
+    t = float(np.exp(log_t + step))
+    return CollapseTime(t, float(-t * values.std(ddof=1) / len(y) ** 0.5 / slope))
 
 
 def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:

@@ -10,6 +10,7 @@ from memolib.exercises import (
     associative_memory,
     collapse,
     condensation,
+    curved_manifolds,
     empirical_score,
     losing_dimensions,
     noise_and_score,
@@ -27,6 +28,7 @@ CHAPTERS = (
     collapse,
     spectral_gaps,
     losing_dimensions,
+    curved_manifolds,
 )
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 

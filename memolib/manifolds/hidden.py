@@ -37,7 +37,7 @@ class HiddenManifold(ChartManifold):
 
     Hidden coordinates are drawn around the most probable one, with the spread of the linearised posterior, and for a
     quarter from their prior, so that other modes are seen and no weight is unbounded. The draws are the same at every
-    point, so the denoiser is a smooth function. ``posterior`` states the errors. With one or two coordinates
+    point, so that errors change slowly with x. ``posterior`` states the errors. With one or two coordinates
     ``ChartManifold`` and its quadrature are exact, and faster.
 
     Attributes:
@@ -127,8 +127,11 @@ class HiddenManifold(ChartManifold):
             force = ((x - self.chart(z))[:, None] @ J)[:, 0] / t - z
             H = J.mT @ J / t + unit
             step = torch.linalg.solve(H + damping * H.diagonal(dim1=1, dim2=2).diag_embed(), force)
+            active = (force * step).sum(dim=1) > 1e-6  # nats left to gain; each point stops on its own
+            if not active.any():
+                break
             then = energy(z + step)
-            better = then < now
+            better = active & (then < now)
             z, now = torch.where(better[:, None], z + step, z), torch.where(better, then, now)
             damping = torch.where(better[:, None, None], damping / 5, damping * 5)
         J = self._slopes(z)

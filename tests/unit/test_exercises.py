@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, softmax
+from scipy.special import ive, log_ndtr, softmax
 from scipy.stats import norm
 
 from memolib.exercises import EXERCISES, check, grade
@@ -52,6 +52,25 @@ def squared(samples, data):
 def covariance(x, data, t):
     w = stable_weights(x[None], data, t)[0]
     return np.cov(data.T, aweights=w, ddof=0)
+
+
+def across(x):
+    return np.eye(2) - np.outer(x, x) / (x @ x)
+
+
+def rho(x, radius, t):
+    b = radius * np.sqrt(x @ x) / t
+    return ive(1, b) / ive(0, b)
+
+
+def local_time(z, F, N):
+    log_p = -z @ z / 2 - len(z) / 2 * np.log(2 * np.pi) - np.log(np.linalg.det(F.T @ F)) / 2
+    return (N * np.exp(log_p)) ** (-2 / len(z)) / (2 * np.pi * np.e)
+
+
+def weighted(x, y, log_ratio, t, power=2):
+    w = softmax(log_ratio - ((x - y) ** 2).sum(axis=1) / (2 * t))
+    return np.stack([w @ y, np.sqrt(w**power @ (y - w @ y) ** 2)])
 
 
 def collapse(variances, N):
@@ -274,6 +293,32 @@ WRONG = {
         (lambda x, data, t, variances: eigenvalues(x, data, t, variances / (t + variances)) * t, "over t"),
         (lambda x, data, t, variances: eigenvalues(x, data, t, variances), "not with the variances"),
         (lambda x, data, t, variances: (eigenvalues(x, data, t, variances / (t + variances)) > 0.5).sum(), "shape"),
+    ],
+    "curved-circle": [
+        (lambda x, R, t: R / np.sqrt(x @ x) * across(x) + t / 2 * np.outer(x, x) / (x @ x) ** 2, "small noise"),
+        (lambda x, R, t: R / np.sqrt(x @ x) * (1 - rho(x, R, t)) * across(x), "values differ"),
+        (lambda x, R, t: R * rho(x, R, t) / np.sqrt(x @ x) * across(x), "across the circle is not 0"),
+        (lambda x, R, t: R * rho(x, R, t) / np.sqrt(x @ x), "shape"),
+    ],
+    "curved-tangent": [
+        (lambda z, F: np.linalg.svd(F / np.cosh(F @ z)[:, None] ** 2, compute_uv=False), "square them"),
+        (lambda z, F: np.linalg.eigvalsh(F.T @ F)[::-1], "slope of tanh"),
+        (lambda z, F: np.linalg.svd(np.tanh(F @ z)[:, None] * F, compute_uv=False) ** 2, "values differ"),
+        (lambda z, F: np.linalg.eigvalsh((F / np.cosh(F @ z)[:, None] ** 2).T @ F), "values differ"),
+        (lambda z, F: np.linalg.eigvalsh(F @ F.T), "shape"),
+    ],
+    "curved-local-exercise": [
+        (lambda z, F, N: local_time(z, np.eye(len(z)), N), "volume factor is missing"),
+        (lambda z, F, N: local_time(0 * z, F, N), "same everywhere"),
+        (lambda z, F, N: local_time(z, F, N) * 2 * np.pi * np.e, "factor 1/"),
+        (lambda z, F, N: local_time(z, F, 1 / N), "values differ"),
+    ],
+    "curved-importance": [
+        (lambda x, y, log_ratio, t: weighted(x, y, 0 * log_ratio, t), "missing from the weights"),
+        (lambda x, y, log_ratio, t: weighted(x, y, -log_ratio, t), "upside down"),
+        (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t, power=1), "weights squared"),
+        (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t)[::-1], "values differ"),
+        (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t)[0], "shape"),
     ],
 }
 
