@@ -54,15 +54,10 @@ class Images(NamedTuple):
 def digits() -> Images:
     """scikit-learn's 1,797 handwritten digits of 8x8 pixels; nothing is downloaded.
 
-    The files hold whole grey levels from 0 to 16 (the count of ink dots in a 4x4 square of the original scan);
-    ``x`` is that count divided by 16, so one unit is a fully inked pixel, and noise variances t are in units
-    of (fully inked pixel)^2, that is 256 squared grey levels.
-
-    Returns:
-        Images with x of shape (1797, 64), values 0 to 1, and labels 0 to 9.
-
-    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), test part. First used in
-    the chapter ``glass/random_energy_model``.
+    The files hold whole grey levels from 0 to 16 (the count of ink dots in a 4x4 square of the original scan); ``x`` is
+    that count divided by 16: its unit is a fully inked pixel, that of noise variances t is 256 squared grey levels.
+    Returns: Images with x of shape (1797, 64), values 0 to 1, labels 0 to 9. Chapter: ``glass/random_energy_model``.
+    Source: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), test part.
     """
     raw = load_digits()
     return Images(raw.data / 16, raw.target.astype(np.int64), (8, 8))
@@ -73,15 +68,10 @@ def mnist(split: str = "train") -> Images:
 
     Args:
         split: "train" or "test".
-    Returns:
-        Images with x of shape (N, 784), float32, values 0 to 1, that is grey level / 255, so noise variances t are in
-        units of 255 squared grey levels; labels 0 to 9.
-    Raises:
-        ValueError: for another split, or a broken file, by its name.
-        FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
-        ConnectionError: where it is not set, and a file is neither in the cache nor to be had from a mirror.
-
-    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86 (1998).
+    Returns: Images with x of shape (N, 784), float32, values 0 to 1, that is grey level / 255, so noise variances t are
+    in units of 255 squared grey levels; labels 0 to 9. Raises: ValueError for another split, or a broken file, by its
+    name; FileNotFoundError where ``MEMOLIB_DATA`` is set and its folder lacks the set; ConnectionError where it is not
+    set, and a file is neither cached nor at a mirror. Source: LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86 (1998).
     """
     return _load("mnist", split, (28, 28))
 
@@ -91,13 +81,8 @@ def fashion_mnist(split: str = "train") -> Images:
 
     Args:
         split: "train" or "test".
-    Returns:
-        Images with x of shape (N, 784), scaled as for MNIST; labels 0 to 9 are T-shirt, trousers, pullover, dress,
-        coat, sandal, shirt, sneaker, bag, ankle boot.
-    Raises:
-        ValueError, FileNotFoundError, ConnectionError: as for MNIST.
-
-    Source: Xiao, Rasul and Vollgraf, arXiv:1708.07747 (2017).
+    Returns: as ``mnist``, but labels 0 to 9 are T-shirt, trousers, pullover, dress, coat, sandal, shirt, sneaker, bag,
+    ankle boot. Raises: as ``mnist``. Source: Xiao, Rasul and Vollgraf, arXiv:1708.07747 (2017).
     """
     return _load("fashion_mnist", split, (28, 28))
 
@@ -107,12 +92,8 @@ def cifar10(split: str = "train") -> Images:
 
     Args:
         split: "train" or "test".
-    Returns:
-        Images with x of shape (N, 3072), scaled as for MNIST, red, green and blue of a pixel side by side; labels 0
-        to 9 are airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck.
-    Raises:
-        ValueError, FileNotFoundError, ConnectionError: as for MNIST.
-
+    Returns: Images with x of shape (N, 3072), scaled as for MNIST, red, green and blue of a pixel side by side; labels
+    0 to 9 are airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck. Raises: as ``mnist``.
     Source: Krizhevsky, Learning multiple layers of features from tiny images (University of Toronto, 2009).
     """
     return _load("cifar10", split, (32, 32, 3))

@@ -41,6 +41,9 @@ class Weighted(NamedTuple):
 class Empirical:
     """Empirical denoiser of a data set; calling it denoises.
 
+    All methods of x and t take points x, shape (n, d), and one noise variance t, above 0, unit of the data squared,
+    and raise a ValueError for points of another dimension or t not above 0.
+
     Attributes:
         data: the N points, shape (N, d).
         prior: probability of each point before x is seen, shape (N,); None where all are equal.
@@ -49,9 +52,7 @@ class Empirical:
     def __init__(self, data, prior=None):
         """Hold the data: float tensors keep their dtype, everything else becomes float64.
 
-        Raises:
-            ValueError: for no points, points that are not finite, or a shape other than (N, d), or a prior that is
-                not above 0 with sum 1 (1e-9).
+        Raises: ValueError unless data is finite, of shape (N, d), N 1 or more, and any prior above 0, sum 1 (to 1e-9).
         """
         self.data, self.prior = as_points("data", data), prior
         if prior is not None:
@@ -66,103 +67,43 @@ class Empirical:
         self._half_norms = (self._points**2).sum(dim=1) / 2
 
     def __call__(self, x, t) -> torch.Tensor:
-        """Denoise: the average of the data under the weights.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d).
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Denoise: the average of the data under the weights, shape (n, d)."""
         return self.weighted(x, t).mean
 
     def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
         x = self._queries(x)
         return (self(x, t) - x) / as_noise(t)
 
     def log_weights(self, x, t) -> torch.Tensor:
-        """Logarithms of the weights; the one result that has the size n times N.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, N); each row's exponentials sum to 1.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Logarithms of the weights, shape (n, N), the one result of that size; each row's exponentials sum to 1."""
         return torch.log_softmax(self._exponents(self._queries(x) - self._center, as_noise(t)), dim=1)
 
     def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data points: a mixture of N Gaussians of variance t.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n,); the density's unit is that of the data to the power -d.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Log density of noisy data (N Gaussians of variance t), shape (n,), in the data's unit to the power -d."""
         N, d = self.data.shape
         log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
         return self.weighted(x, t).log_z - log_norm
 
     def n_eff(self, x, t) -> torch.Tensor:
-        """Effective number of data points, ``1/Y``, from 1 to N.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n,).
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
         return 1 / self.weighted(x, t).participation
 
     def weighted(self, x, t) -> Weighted:
-        """All sums over the data that need no d x d matrix, in one pass over blocks.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Weighted.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """All sums over the data that need no d x d matrix, in one pass over blocks, as ``Weighted``."""
         x, t = self._queries(x) - self._center, as_noise(t)
         return Weighted(*map(torch.cat, zip(*(self._one_block(block, t) for block in self._split(x)), strict=True)))
 
     def variance(self, x, t) -> torch.Tensor:
-        """Diagonal of the weighted covariance: t times that of the Jacobian, at a fraction of its cost.
+        """Diagonal of the weighted covariance, shape (n, d): t times that of the Jacobian, at a fraction of its cost.
 
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d); its rounding is that of the squared norm of the centred data, not of the variance itself.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
+        Its rounding is that of the squared norm of the centred data, not of the variance itself.
         """
         sums = self.weighted(x, t)
         return (sums.second - (sums.mean - self._center) ** 2).clamp(min=0)
 
     def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser, ``Cov_w/t``, from the points that carry weight at each query.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d, d), symmetric with eigenvalues of at least 0.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Jacobian ``Cov_w/t``, shape (n, d, d), by the points that carry weight; symmetric, eigenvalues 0 or more."""
         x, t = self._queries(x) - self._center, as_noise(t)
         limit = math.log(NEGLIGIBLE)
         return torch.stack(

@@ -173,17 +173,11 @@ def explore(
         draw: function of all parameters by name, giving a Matplotlib figure and a sentence that says what it shows;
             the sentence is the text below the figure and its alternative text, so it is computed, not written.
         labels: for each parameter its name, with unit, beside the slider.
-        start: where sliders stand at first; the middle of the values where nothing is said.
+        start: where sliders stand at first, among the values; the middle where nothing is said.
         frames: one or two parameters that also move on the built page (the first parameter where nothing is said).
         image: format of the frames: ``svg`` for lines, ``webp`` for scatter and images.
         **values: for each parameter the values its slider takes, two or more.
-    Returns:
-        Explorable, which Jupyter displays.
-    Raises:
-        ValueError: for a parameter without label or with fewer than two values, a start outside the values, more than
-            two frame parameters, or an unknown image format; on display, for more than 400 kB.
-
-    Source: this book; used in every chapter.
+    Returns: Explorable, which Jupyter displays. Raises: ValueError otherwise; on display, for more than 400 kB.
     """
     if image not in FORMATS:
         raise ValueError(f"image is {image!r}; allowed are {', '.join(FORMATS)}")

@@ -17,11 +17,7 @@ def nearest_ratio(x, data) -> torch.Tensor:
     Args:
         x: points to judge, shape (n, d).
         data: the data, shape (N, d) with N at least 2, distinct points.
-    Returns:
-        Ratios from 0 to 1, shape (n,).
-    Raises:
-        ValueError: for fewer than two data points, or shapes that do not fit.
-
+    Returns: from 0 to 1, shape (n,). Raises: ValueError for other arguments.
     Source: the test of Yoon et al. (2023) for copies in diffusion models. Chapter: ``diffusion/empirical_score``.
     """
     data = as_points("data", data)
@@ -40,21 +36,15 @@ def nearest_ratio(x, data) -> torch.Tensor:
 def pointwise_information(y, law, t, seed=None) -> torch.Tensor:
     """Information density ``ln p(x|y)/p(x)`` of data points with noisy copies x drawn here; its mean is ``I(y; x_t)``.
 
-    For data of unknown law take the empirical denoiser of a *pool* of other data of that law as ``law``: then the mean
-    estimates the information from above (Jensen: a pool of M points makes ln p(x) too low on average, the more so the
-    closer I comes to ln M). With the points' own data set as law, the mean never exceeds ln N.
-
     Args:
         y: data points, shape (n, d).
         law: their law, with ``log_density(x, t)``.
         t: noise variance, above 0.
         seed: of the noise, int or ``numpy.random.Generator``.
-    Returns:
-        One density in nats for each point, shape (n,).
-    Raises:
-        ValueError: for shapes that do not fit or t not above 0.
-
-    Source: this book. Chapters: ``tour``, ``diffusion/collapse``.
+    For data of unknown law take the empirical denoiser of a *pool* of other data of that law as ``law``: then the mean
+    estimates the information from above (Jensen: a pool of M points makes ln p(x) too low on average, the more so the
+    closer I comes to ln M). With the points' own data set as law, the mean never exceeds ln N.
+    Returns: in nats, shape (n,). Raises: ValueError otherwise. Source and Chapters: ``tour``, ``diffusion/collapse``.
     """
     y, t = as_points("y", y), as_noise(t)
     return _information(y, add_noise(y, t, seed), law, t)
@@ -80,12 +70,7 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
         law: their law, with ``log_density(x, t)``; for a pool of data see ``pointwise_information``.
         N: number of training points, above 1.
         seed: int: the same noise at every t.
-    Returns:
-        CollapseTime.
-    Raises:
-        ValueError: for shapes that do not fit, fewer than two points, or N not above 1.
-
-    Source: this book. Chapter: ``manifold/curved_manifolds``.
+    Returns: CollapseTime. Raises: ValueError for other arguments. Source and Chapter: ``manifold/curved_manifolds``.
     """
     y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
     if len(y) < 2:

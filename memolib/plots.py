@@ -39,8 +39,7 @@ def shades(n: int) -> np.ndarray:
 
     Args:
         n: number of colours, 1 or more.
-    Returns:
-        RGBA colours, shape (n, 4).
+    Returns: RGBA colours, shape (n, 4).
     """
     return plt.get_cmap("viridis")(np.linspace(0, 0.85, n))
 
@@ -70,10 +69,7 @@ def mean_and_error(values, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
     Args:
         values: one entry for each repetition along ``axis``, two or more.
         axis: of the repetitions.
-    Returns:
-        Mean and standard error, both of the shape without that axis.
-    Raises:
-        ValueError: for fewer than two repetitions.
+    Returns: both, each of the shape without that axis. Raises: ValueError for fewer than two repetitions.
     """
     values = np.asarray(values)
     n = values.shape[axis] if values.ndim else 1

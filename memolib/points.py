@@ -19,10 +19,7 @@ def gaussian(*shape: int, seed=None) -> torch.Tensor:
     Args:
         *shape: of the result.
         seed: int or ``numpy.random.Generator``.
-    Returns:
-        Float64, of that shape.
-
-    Chapter: ``diffusion/empirical_score``.
+    Returns: float64. Chapter: ``diffusion/empirical_score``.
     """
     return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
 
@@ -34,12 +31,7 @@ def add_noise(y, t, seed=None) -> torch.Tensor:
         y: points, shape (n, d).
         t: noise variance, above 0.
         seed: int or ``numpy.random.Generator``; another one than the data's, or noise and data are the same numbers.
-    Returns:
-        Shape (n, d).
-    Raises:
-        ValueError: for y of another shape or t not above 0.
-
-    Chapter: ``diffusion/empirical_score``.
+    Returns: shape (n, d). Raises: ValueError for other arguments. Chapter: ``diffusion/empirical_score``.
     """
     y, t = as_points("y", y), as_noise(t)
     return y + t**0.5 * gaussian(*y.shape, seed=seed).to(y)
@@ -55,12 +47,7 @@ def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
         n: number of points, 1 or more; O is one point whatever n.
         law: where fresh data come from, with ``sample(n, seed)``; needed for C.
         seed: int or ``numpy.random.Generator``; another one than the data's.
-    Returns:
-        Points, shape (n, d).
-    Raises:
-        ValueError: for an unknown kind, C without a law, n below 1, or data of another shape.
-
-    Source: this book. Chapter: ``diffusion/empirical_score``.
+    Returns: shape (n, d). Raises: ValueError for other arguments. Source and Chapter: ``diffusion/empirical_score``.
     """
     data, n, rng = as_points("data", data), count("n", n), np.random.default_rng(seed)
     if kind not in KINDS:

@@ -22,17 +22,12 @@ def probability_flow(
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
-        x: points at t_start, shape (n, d); for samples, ``sqrt(t_start)`` times standard Gaussian noise, with t_start
-            far above the data's variance.
-        t_start: noise variance at the start, above t_end.
+        x: points at t_start, shape (n, d); for samples, ``sqrt(t_start)`` times standard Gaussian noise.
+        t_start: noise variance at the start, above t_end; for samples, far above the data's variance.
         t_end: noise variance at the end, above 0.
-        steps: number of steps, of two denoiser calls each; the error falls as their number squared.
+        steps: number of steps, 1 or more, of two denoiser calls each; the error falls as their number squared.
         progress: show a progress bar.
-    Returns:
-        Points at t_end, shape (n, d).
-    Raises:
-        ValueError: for x of another shape, t_end not above 0, t_start not above t_end, or steps below 1.
-
+    Returns: points at t_end, shape (n, d). Raises: ValueError for other arguments.
     Source: Karras et al., arXiv 2206.00364, algorithm 1. Chapter: ``diffusion/noise_and_score``.
     """
     x = as_points("x", x)
@@ -49,9 +44,6 @@ def reverse_sde(
 ) -> torch.Tensor:
     """Carry points from noise variance t_start down to t_end by the reverse SDE, with the denoiser held over each step.
 
-    From t to s a point is drawn from the exact law of x_s given x_t and the data point D:
-    ``x_s = D + (s/t)(x - D) + sqrt(s (1 - s/t)) xi``.
-
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points at t_start, shape (n, d).
@@ -60,12 +52,9 @@ def reverse_sde(
         steps: number of steps, of one denoiser call each; averages err in inverse proportion to their number.
         seed: int or ``numpy.random.Generator``.
         progress: show a progress bar.
-    Returns:
-        Points at t_end, shape (n, d).
-    Raises:
-        ValueError: for x of another shape, t_end not above 0, t_start not above t_end, or steps below 1.
-
-    Source: Ho, Jain and Abbeel, arXiv 2006.11239, in variance-exploding form. Chapter: ``diffusion/noise_and_score``.
+    From t to s a point is drawn from the exact law of x_s given x_t and the data point D:
+    ``x_s = D + (s/t)(x - D) + sqrt(s (1 - s/t)) xi``. Returns, Raises and Chapter: as for ``probability_flow``.
+    Source: Ho, Jain and Abbeel, arXiv 2006.11239, in variance-exploding form.
     """
     x, rng = as_points("x", x), np.random.default_rng(seed)
     for here, there in _steps(t_start, t_end, steps, progress):
@@ -77,20 +66,15 @@ def reverse_sde(
 def flow_log_density(denoiser, x, t_start: float, t_end: float, *, steps: int = 100) -> torch.Tensor:
     """Log density of noisy points under a denoiser's own flow, with no density given.
 
-    Along the flow upwards from t_start, ``d ln p/d ln t = -(d - tr G)/2``; at t_end the law is taken as Gaussian of
-    variance t_end, so t_end should be far above the data's variance (and the data centred).
-
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points at noise variance t_start, shape (n, d).
         t_start: noise variance, above 0.
         t_end: noise variance, above t_start.
-        steps: number of steps, of two denoiser calls and Jacobians each.
-    Returns:
-        Shape (n,); the density's unit is that of the data to the power -d.
-    Raises:
-        ValueError: for x of another shape, t_start not above 0, t_end not above t_start, or steps below 1.
-
+        steps: number of steps, 1 or more, of two denoiser calls and Jacobians each.
+    Along the flow upwards from t_start, ``d ln p/d ln t = -(d - tr G)/2``; at t_end the law is taken as Gaussian of
+    variance t_end, so t_end should be far above the data's variance (and the data centred).
+    Returns: shape (n,); the density's unit is that of the data to the power -d. Raises: ValueError for other arguments.
     Source: Song et al., arXiv 2011.13456, section 4.3. Chapter: ``diffusion/noise_and_score``.
     """
     x, t_start, t_end = as_points("x", x), as_noise(t_start), as_noise(t_end)

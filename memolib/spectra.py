@@ -21,30 +21,20 @@ def jacobian(denoiser, x, t) -> torch.Tensor:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points, shape (n, d).
         t: noise variance, above 0.
-    Returns:
-        Shape (n, d, d); ``[i, a, b]`` is the derivative of D_a by x_b at point i.
-    Raises:
-        ValueError: for x of another shape or t not above 0.
-
-    Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
+    Returns: shape (n, d, d); ``[i, a, b]`` is the derivative of D_a by x_b at point i.
+    Raises: ValueError otherwise. Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
     """
     x, t = as_points("x", x), as_noise(t)
     return denoiser.jacobian(x, t) if hasattr(denoiser, "jacobian") else forward_mode(denoiser, x, t)
 
 
 def forward_mode(denoiser, x, t) -> torch.Tensor:
-    """Jacobian by d forward-mode derivatives of the whole batch; arguments and result as for ``jacobian``.
+    """Jacobian by d forward-mode derivatives of the whole batch; result, errors and chapter as for ``jacobian``.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, built from torch operations.
+        denoiser: function of points (n, d) and a noise variance, built from torch operations (``torch.func``).
         x: points, shape (n, d).
         t: noise variance, above 0.
-    Returns:
-        Shape (n, d, d).
-    Raises:
-        ValueError: for x of another shape or t not above 0.
-
-    Source: torch.func. Chapter: ``manifold/losing_dimensions``.
     """
     x, t = as_points("x", x), as_noise(t)
 
@@ -55,7 +45,7 @@ def forward_mode(denoiser, x, t) -> torch.Tensor:
 
 
 def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
-    """Eigenvalues of the symmetric part of the denoiser's Jacobian.
+    """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling along the last axis.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
@@ -63,12 +53,7 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
         t: noise variance, above 0.
         method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the coordinate axes, a
             finite kick (the public experiments kick along a random orthogonal basis).
-    Returns:
-        Shape (n, d), falling along the last axis.
-    Raises:
-        ValueError: for x of another shape, t not above 0, or an unknown method.
-
-    Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
+    Returns: shape (n, d). Raises, Source and Chapter: as for ``jacobian``; ValueError for an unknown method.
     """
     x, t = as_points("x", x), as_noise(t)
     if method not in METHODS:
@@ -87,13 +72,9 @@ def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) ->
     Args:
         G: Jacobians, shape (n, d, d).
         population: Jacobians of the population's denoiser at the same x and t, shape (n, d, d).
-        basis: orthonormal columns that span the subspace, shape (d, r), or (n, d, r) where each point has its own.
-    Returns:
-        Shape (n,): 1 where nothing is lost, 0 where everything is.
-    Raises:
-        ValueError: for shapes that do not fit, or a rank r above d.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+        basis: orthonormal columns that span the subspace, r up to d, shape (d, r), or (n, d, r), one for each point.
+    Returns: shape (n,): 1 where nothing is lost, 0 where everything is.
+    Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
     """
     basis = torch.as_tensor(basis)
     if basis.ndim not in (2, 3) or not 0 < basis.shape[-1] <= basis.shape[-2]:
@@ -124,15 +105,9 @@ def alive(G: torch.Tensor, population: torch.Tensor, *, threshold: float = 0.5) 
 
     Args:
         G: symmetric Jacobians, shape (n, d, d); for a manifold, their block along the tangent space.
-        population: the population's, shape (d, d), symmetric with positive eigenvalues; the unit matrix leaves G as
-            it is.
+        population: P, shape (d, d), symmetric with positive eigenvalues; the unit matrix leaves G as it is.
         threshold: above it a direction is alive; a pure number.
-    Returns:
-        Alive.
-    Raises:
-        ValueError: for shapes that do not fit, or a population that is not positive.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: Alive. Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
     """
     P = as_points("population", population)
     if G.ndim != 3 or G.shape[1:] != P.shape or P.shape[0] != P.shape[1]:
@@ -162,14 +137,9 @@ def largest_gap(eigenvalues, *, minimum: float = 0.5) -> Gap:
     """Find the largest step between neighbouring eigenvalues of G: its position is the dimension that x sees.
 
     Args:
-        eigenvalues: of the denoiser's Jacobian, from 0 to about 1, falling along the last axis, shape (n, d), d at
-            least 2, as ``spectrum`` gives them.
-        minimum: smallest step that counts as a gap; below it the answer is honest: rank 0, no gap.
-    Returns:
-        Gap.
-    Raises:
-        ValueError: for another shape, eigenvalues that rise, or a minimum not above 0.
-
+        eigenvalues: as ``spectrum`` gives them: from 0 to about 1, falling, shape (n, d), d at least 2.
+        minimum: smallest step that counts as a gap, above 0; below it the answer is honest: rank 0, no gap.
+    Returns: Gap. Raises: ValueError for other arguments.
     Source: after Stanczuk et al., arXiv 2212.12611. Chapter: ``manifold/spectral_gaps``.
     """
     values = as_points("eigenvalues", eigenvalues)

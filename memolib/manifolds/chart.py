@@ -43,15 +43,13 @@ class ChartManifold:
         chart: function of hidden coordinates, shape (n, m), giving points, shape (n, d), in torch operations.
         latent: the law of each of the m coordinates: ``angle`` (uniform from 0 to 2 pi, periodic), ``unit`` (uniform
             from 0 to 1) or ``normal`` (standard Gaussian).
-
     Source: this book. Chapter: ``manifold/curved_manifolds``.
     """
 
     def __init__(self, chart: Callable[[torch.Tensor], torch.Tensor], latent: Sequence[str]):
         """Make a law from its chart and the law of each coordinate.
 
-        Raises:
-            ValueError: for an unknown kind of coordinate, or none, or a chart that does not give one point for each.
+        Raises: ValueError for an unknown kind of coordinate, or none, or a chart that does not give one point for each.
         """
         if not latent or isinstance(latent, str) or any(kind not in LATENTS for kind in latent):
             raise ValueError(f"latent is {latent!r}; allowed are sequences of {', '.join(LATENTS)}")
@@ -70,10 +68,7 @@ class ChartManifold:
 
         Args:
             radius: above 0, unit of the data.
-        Returns:
-            ChartManifold, m = 1, d = 2.
-        Raises:
-            ValueError: for a radius not above 0.
+        Returns: ChartManifold, m = 1, d = 2. Raises: ValueError otherwise.
         """
         radius = real("radius", radius, minimum=0, strict=True)
         return cls(lambda z: radius * torch.cat([z.cos(), z.sin()], dim=1), ["angle"])
@@ -85,10 +80,7 @@ class ChartManifold:
         Args:
             radius: of the circle in the middle of the tube, unit of the data.
             tube: radius of the tube, above 0 and below ``radius``.
-        Returns:
-            ChartManifold, m = 2 (along the circle, around the tube), d = 3.
-        Raises:
-            ValueError: for radii out of range.
+        Returns: ChartManifold, m = 2 (along the circle, around the tube), d = 3. Raises: ValueError otherwise.
         """
         radius, tube = (real(name, v, minimum=0, strict=True) for name, v in (("radius", radius), ("tube", tube)))
         if tube >= radius:
@@ -108,10 +100,8 @@ class ChartManifold:
         Args:
             turns: number of turns, above 0.
             width: of the roll along its axis, above 0, unit of the data.
-        Returns:
-            ChartManifold, m = 2 (along the spiral, along the axis), d = 3; uniform in the angle, not in the length.
-        Raises:
-            ValueError: for numbers not above 0.
+        Returns: ChartManifold, m = 2 (along the spiral, along the axis), d = 3; uniform in the angle, not in the
+        length. Raises: ValueError for other arguments.
         """
         turns, width = (real(name, v, minimum=0, strict=True) for name, v in (("turns", turns), ("width", width)))
 
@@ -122,16 +112,7 @@ class ChartManifold:
         return cls(chart, ["unit", "unit"])
 
     def latents(self, n: int, seed=None) -> torch.Tensor:
-        """Draw hidden coordinates.
-
-        Args:
-            n: number of points, 1 or more.
-            seed: int or ``numpy.random.Generator``.
-        Returns:
-            Shape (n, m), float64; ``chart`` makes data of them.
-        Raises:
-            ValueError: for n below 1.
-        """
+        """Draw hidden coordinates, shape (n, m), that ``chart`` makes data of; else as ``LinearManifold.sample``."""
         rng, n = np.random.default_rng(seed), count("n", n)
         draw = {"angle": lambda: rng.uniform(0, 2 * np.pi, n), "unit": lambda: rng.uniform(0, 1, n)}
         draw["normal"] = lambda: rng.standard_normal(n)
@@ -142,17 +123,10 @@ class ChartManifold:
         return self.chart(self.latents(n, seed))
 
     def tangent(self, z) -> Tangent:
-        """Tangent spaces, local variances and density at the points ``chart(z)``.
+        """Give the ``Tangent`` at the points ``chart(z)``, z of shape (n, m); a ValueError for another shape.
 
         The local variances are the eigenvalues of ``J Var(z) J'``, J the chart's slope: with normal coordinates the
         population's G has the eigenvalues s^2/(t + s^2) along them, but for curvature.
-
-        Args:
-            z: hidden coordinates, shape (n, m).
-        Returns:
-            Tangent.
-        Raises:
-            ValueError: for z of another shape.
         """
         z = as_points("z", z, len(self.latent))
         slopes, variances = self._slopes(z), z.new_tensor([LATENTS[kind] for kind in self.latent])
@@ -161,14 +135,9 @@ class ChartManifold:
         return Tangent(basis, scales**2, log_latent - scales.log().sum(dim=1) + variances.log().sum() / 2)
 
     def quadrature(self, t) -> Empirical:
-        """Give the population's denoiser at one noise variance: the empirical one of weighted quadrature nodes.
+        """Give the population's denoiser at one noise variance t: the empirical one of weighted quadrature nodes.
 
-        Args:
-            t: noise variance, above 0.
-        Returns:
-            Empirical, with more nodes the smaller t is.
-        Raises:
-            ValueError: for t not above 0, or so small that it needs more than two million nodes.
+        The smaller t is, the more nodes; a ValueError for t not above 0, or where it needs more than two million.
         """
         t = as_noise(t)
         if self._nodes[0] != t:

@@ -44,16 +44,13 @@ class HiddenManifold(ChartManifold):
         F: shape (d, m).
         f: smooth function in torch operations, each point (row) on its own.
         samples: number of draws for each point.
-
-    Source: data model of Goldt et al., arXiv 1909.11500; estimator of this book. Chapter:
-    ``manifold/curved_manifolds``.
+    Source: data model of Goldt et al., arXiv 1909.11500; estimator: this book. Chapter: ``manifold/curved_manifolds``.
     """
 
     def __init__(self, F, f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh, *, samples: int = 4_000, seed=0):
         """Make a law from its matrix and function.
 
-        Raises:
-            ValueError: for an F that is not a matrix, an f that gives no points, or fewer than 100 samples.
+        Raises: ValueError for an F that is not a matrix, an f that gives no points, or fewer than 100 samples.
         """
         self.F, self.f, self.samples = as_points("F", F).to(torch.float64), f, count("samples", samples, minimum=100)
         m = self.F.shape[1]
@@ -66,15 +63,9 @@ class HiddenManifold(ChartManifold):
         local.copy_(torch.linalg.solve_triangular(root, local.T, upper=False).T)
 
     def posterior(self, x, t) -> Posterior:
-        """Average over the hidden coordinates of each point.
+        """Average over the hidden coordinates of each point; arguments and errors as for ``LinearManifold``.
 
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Posterior; where an error is not small against sqrt(t), more samples are needed.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
+        Returns: Posterior; where an error is not small against sqrt(t), more samples are needed.
         """
         x, t = as_points("x", x, self.dimension), as_noise(t)
         rows = max(1, BLOCK // (self.samples * self.dimension))

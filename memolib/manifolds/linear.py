@@ -13,11 +13,7 @@ def random_rotation(d: int, seed=None) -> torch.Tensor:
     Args:
         d: dimension, 1 or more.
         seed: int or ``numpy.random.Generator``.
-    Returns:
-        Matrix of shape (d, d), float64.
-    Raises:
-        ValueError: for d below 1.
-
+    Returns: shape (d, d), float64. Raises: ValueError for d below 1.
     Source: Mezzadri, Notices of the AMS 54, 592 (2007). Chapter: ``manifold/losing_dimensions``.
     """
     d = count("d", d)
@@ -28,6 +24,9 @@ def random_rotation(d: int, seed=None) -> torch.Tensor:
 class LinearManifold:
     """Gaussian data with a given variance along each of d orthogonal directions; calling it denoises.
 
+    All methods of x and t take points x, shape (n, d), and one noise variance t, above 0, unit of the data squared,
+    and raise a ValueError for points of another dimension or t not above 0.
+
     Attributes:
         variances: shape (d,), unit of the data squared; 0, or tiny, off the manifold.
         basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
@@ -36,8 +35,7 @@ class LinearManifold:
     def __init__(self, variances, basis=None):
         """Make a law from its variances and directions (the coordinate axes where no basis is given).
 
-        Raises:
-            ValueError: for negative variances, or a basis that is not orthogonal or of another dimension.
+        Raises: ValueError for negative variances, or a basis that is not orthogonal or of another dimension.
         """
         s2 = real_array("variances", variances, minimum=0)
         if s2.ndim != 1 or not s2.size:
@@ -57,74 +55,35 @@ class LinearManifold:
             d: dimension of the space.
             variance: along the manifold, unit of the data squared.
             seed: of the subspace.
-        Returns:
-            LinearManifold.
-        Raises:
-            ValueError: for m above d, or numbers out of range.
+        Returns: LinearManifold. Raises: ValueError for other arguments.
         """
         m = count("m", m, maximum=count("d", d))
         return cls(np.r_[np.full(m, float(variance)), np.zeros(d - m)], random_rotation(d, seed))
 
     def sample(self, n: int, seed=None) -> torch.Tensor:
-        """Draw data.
-
-        Args:
-            n: number of points, 1 or more.
-            seed: int or ``numpy.random.Generator``.
-        Returns:
-            Points, shape (n, d), float64.
-        Raises:
-            ValueError: for n below 1.
-        """
+        """Draw n points, 1 or more, else ValueError: shape (n, d), float64; seed int or ``numpy.random.Generator``."""
         z = np.random.default_rng(seed).standard_normal((count("n", n), len(self.variances)))
         return (torch.from_numpy(z) * self.variances.sqrt()) @ self.basis.T
 
     def __call__(self, x, t) -> torch.Tensor:
-        """Denoise: ``D = sum_k u_k/(1+u_k) (x.e_k) e_k``.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d).
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Denoise: ``D = sum_k u_k/(1+u_k) (x.e_k) e_k``, ``u_k = variances[k]/t``, shape (n, d)."""
         x, t = as_points("x", x, len(self.variances)), as_noise(t)
         shrink, basis = (self.variances / (t + self.variances)).to(x), self.basis.to(x)
         return (x @ basis * shrink) @ basis.T
 
     def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
+        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
         x = as_points("x", x, len(self.variances))
         return (self(x, t) - x) / as_noise(t)
 
     def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser, the same at every point.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d, d).
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Jacobian of the denoiser, shape (n, d, d), the same at every point."""
         x, t = as_points("x", x, len(self.variances)), as_noise(t)
         G = (self.basis * (self.variances / (t + self.variances))) @ self.basis.T
         return G.to(x).expand(len(x), -1, -1)
 
     def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data at x.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n,); the density's unit is that of the data to the power -d.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Log density of noisy data at x, shape (n,); the density's unit is that of the data to the power -d."""
         x, spread = as_points("x", x, len(self.variances)), as_noise(t) + self.variances
         squares = (x @ self.basis.to(x)) ** 2 / spread.to(x)
         return -(squares + torch.log(2 * torch.pi * spread).to(x)).sum(dim=1) / 2

@@ -19,8 +19,7 @@ class GaussianMixture:
     def __init__(self, means, variances, weights=None):
         """Make a law from its components; variances (K, d), or (d,) for all; equal weights where none are given.
 
-        Raises:
-            ValueError: for shapes that do not fit, negative variances, or weights that are not above 0 with sum 1.
+        Raises: ValueError for other shapes, negative variances, or weights that are not above 0 with sum 1.
         """
         if weights is None:
             weights = np.full(len(means), 1 / max(1, len(means)))
@@ -35,11 +34,8 @@ class GaussianMixture:
         Args:
             separation: squared norm of mu, above 0, unit of the data squared.
             d: dimension, 1 or more.
-            within: variance within a class, in each direction.
-        Returns:
-            GaussianMixture.
-        Raises:
-            ValueError: for numbers out of range.
+            within: variance within a class, in each direction, 0 or more.
+        Returns: GaussianMixture. Raises: ValueError for other arguments.
         """
         mu = np.zeros(count("d", d))
         mu[0] = real("separation", separation, minimum=0, strict=True) ** 0.5
@@ -53,16 +49,7 @@ class GaussianMixture:
         return self.means[label] + z * self.variances[label].sqrt()
 
     def log_posterior(self, x, t) -> torch.Tensor:
-        """Logarithm of the probability of each component given noisy points.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, K); each row's exponentials sum to 1.
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Log probability of each component given x, shape (n, K); arguments and errors as for ``LinearManifold``."""
         return torch.log_softmax(self._log_joint(x, t), dim=1)
 
     def log_density(self, x, t) -> torch.Tensor:
@@ -79,16 +66,7 @@ class GaussianMixture:
         return (self(x, t) - as_points("x", x)) / as_noise(t)
 
     def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser: the spread within components and between their answers, over t.
-
-        Args:
-            x: points, shape (n, d).
-            t: noise variance, above 0.
-        Returns:
-            Shape (n, d, d).
-        Raises:
-            ValueError: for points of another dimension or t not above 0.
-        """
+        """Jacobian of the denoiser: the spread within components and between their answers, over t, shape (n, d, d)."""
         p, answers = self.log_posterior(x, t).exp(), torch.stack(list(self._answers(x, t)), dim=1)
         centred = answers - (p[:, :, None] * answers).sum(dim=1, keepdim=True)
         G = torch.einsum("nk,nka,nkb->nab", p, centred, centred) / as_noise(t)

@@ -23,15 +23,13 @@ class SphereManifold:
     Attributes:
         variances: of the Gaussian before division, shape (d,); only their ratios matter.
         basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
-
     Source: this book. Chapter: ``manifold/losing_dimensions``.
     """
 
     def __init__(self, variances, basis=None):
         """Make a law from the variances and directions of the Gaussian.
 
-        Raises:
-            ValueError: for negative variances or none above 0, or a basis that does not fit or is not orthogonal.
+        Raises: ValueError for negative variances or none above 0, or a basis that does not fit or is not orthogonal.
         """
         self._flat = LinearManifold(variances, basis)
         self.variances, self.basis = self._flat.variances, self._flat.basis
@@ -51,16 +49,10 @@ class SphereManifold:
         return y / y.norm(dim=1, keepdim=True)
 
     def tangent(self, y) -> Tangent:
-        """Tangent spaces, local variances and density at points of the sphere.
+        """Give the ``Tangent`` at points y of norm 1, (n, d), in the span of the r directions of variance above 0.
 
-        The local variances are those of the Gaussian across y, over the mean square of its norm at that direction.
-
-        Args:
-            y: points of norm 1 in the span of the directions of variance above 0, shape (n, d).
-        Returns:
-            Tangent, with m one less than the number of those directions.
-        Raises:
-            ValueError: for points of another dimension.
+        Its m is r - 1; the local variances are those of the Gaussian across y, over the mean square of its norm at that
+        direction. A ValueError refuses another shape.
         """
         y = as_points("y", y, len(self.variances))
         rank, log_det = int((self.variances > 0).sum()), self.variances[self.variances > 0].log().sum()

@@ -1,10 +1,8 @@
-"""Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form.
+"""Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form; NumPy and SciPy only.
 
 Setting, unless a function says otherwise: N points y with independent coordinates of variances ``s_k^2``
 (``variances``, shape (d,), any order; 0 off the manifold), seen from x at noise variance t. ``u_k = s_k^2/t``. The unit
-of x is the data's, that of t and of ``variances`` its square; information and entropies are in nats. NumPy and SciPy
-only.
-
+of x is the data's, that of t and of ``variances`` its square; information and entropies are in nats.
 Three kinds of point give different answers: A, a training point plus noise; B, a training point; C, a fresh noisy
 point. Sources: Achilli et al., arXiv 2410.08727 (the paper); Biroli, Bonnaire, de Bortoli and Mezard, Nat. Commun. 15,
 9957 (2024); the rest is derived in the chapters named.

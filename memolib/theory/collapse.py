@@ -9,16 +9,12 @@ from memolib.theory._shared import FloatArray, check_noise, check_points, check_
 
 
 def information(variances, t) -> FloatArray:
-    """Mutual information between a data point and its noisy copy, ``1/2 sum ln(1 + u_k)``.
+    """Mutual information between a data point and its noisy copy, ``1/2 sum ln(1 + u_k)``, in nats.
 
     Args:
         variances: shape (d,).
         t: noise variance, above 0, any shape.
-    Returns:
-        Information in nats, shape of ``t``.
-    Raises:
-        ValueError: for negative variances or t not above 0.
-
+    Returns: shape of ``t``. Raises: ValueError for other arguments.
     Source: Cover and Thomas, Elements of Information Theory, chapter 9. Chapter: ``manifold/losing_dimensions``.
     """
     s2, t = check_variances(variances), check_noise(t)
@@ -31,12 +27,8 @@ def collapse_time(variances, N: float) -> float:
     Args:
         variances: shape (d,).
         N: number of data points, 1 or more.
-    Returns:
-        t_C; infinite for N = 1 (condensed at every t), 0 where all variances are 0 (never).
-    Raises:
-        ValueError: for negative variances or N below 1.
-
-    Source: Biroli et al. (2024) for the isotropic case. Chapter: ``manifold/losing_dimensions``.
+    Returns: t_C; infinite for N = 1 (condensed at every t), 0 where all variances are 0 (never). Raises: ValueError for
+    other arguments. Source: Biroli et al. (2024) for the isotropic case. Chapter: ``manifold/losing_dimensions``.
     """
     s2, log_n = check_variances(variances), np.log(real("N", N, minimum=1))
     if log_n == 0:
@@ -49,19 +41,13 @@ def collapse_time(variances, N: float) -> float:
 def local_collapse_time(log_density, m: int, N: float) -> FloatArray:
     """Noise variance at which the information density at one place of a manifold is ln N, for small noise.
 
-    ``t = (N p)^(-2/m)/(2 pi e)``: a patch of volume ``(2 pi e t)^(m/2)`` holds one data point. Holds where the density
-    is nearly even, and the manifold nearly flat, over the distance sqrt(t).
-
     Args:
         log_density: logarithm of the data's density per m-dimensional volume, any shape.
         m: dimension of the manifold, 1 or more.
         N: number of data points, 1 or more.
-    Returns:
-        Noise variance, shape of ``log_density``.
-    Raises:
-        ValueError: for numbers out of range.
-
-    Source: this book. Chapter: ``manifold/curved_manifolds``.
+    Returns: ``t = (N p)^(-2/m)/(2 pi e)``, shape of ``log_density``: a patch of volume ``(2 pi e t)^(m/2)`` holds one
+    data point. Holds where the density is nearly even, and the manifold nearly flat, over the distance sqrt(t).
+    Raises: ValueError for other arguments. Source and Chapter: ``manifold/curved_manifolds``.
     """
     nats = np.log(real("N", N, minimum=1)) + real_array("log_density", log_density)
     return np.exp(-2 / count("m", m) * nats - 1) / (2 * np.pi)
@@ -70,19 +56,13 @@ def local_collapse_time(log_density, m: int, N: float) -> FloatArray:
 def level_entropy(x, variances, t, N: float) -> FloatArray:
     """Entropy S(1) of the data points seen from x: above 0 many share the weight, at 0 they condense.
 
-    ``S(1) = ln N - 1/2 sum_k [ln(1+u_k) - u_k/(1+u_k) + x_k^2 s_k^2/(t+s_k^2)^2]``.
-
     Args:
         x: points in the data's eigenbasis, shape (..., d).
         variances: shape (d,).
         t: noise variance, above 0, one number.
         N: number of data points, 1 or more.
-    Returns:
-        Entropy in nats, shape (...).
-    Raises:
-        ValueError: for shapes that do not fit, negative variances, t not above 0 or N below 1.
-
-    Source: this book, from the exact exponent. Chapter: ``manifold/losing_dimensions``.
+    Returns: ``S(1) = ln N - 1/2 sum_k [ln(1+u_k) - u_k/(1+u_k) + x_k^2 s_k^2/(t+s_k^2)^2]`` in nats, shape (...).
+    Raises: ValueError otherwise. Source: this book, from the exact exponent. Chapter: ``manifold/losing_dimensions``.
     """
     s2 = check_variances(variances)
     x, t, N = check_points("x", x, s2), real("t", t, minimum=0, strict=True), real("N", N, minimum=1)
@@ -97,12 +77,7 @@ def collapse_time_at(x, variances, N: float) -> float:
         x: one point in the data's eigenbasis, shape (d,); the origin condenses later than typical points.
         variances: shape (d,).
         N: number of data points, 1 or more.
-    Returns:
-        Noise variance; infinite for N = 1, 0 where all variances are 0 (never).
-    Raises:
-        ValueError: for shapes that do not fit, negative variances or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: infinite for N = 1, 0 where all variances are 0 (never). Raises, Source and Chapter: as ``level_entropy``.
     """
     s2 = check_variances(variances)
     x = check_points("x", x, s2)
@@ -118,19 +93,13 @@ def collapse_time_at(x, variances, N: float) -> float:
 def condensed_participation(x, variances, t: float, N: float) -> float:
     """Leading order of E[Y] over data sets seen from a fresh x: ``1 - lam_c``, where ``S(lam_c) = 0``.
 
-    Holds for many dimensions at fixed ln N / m; with few, the transition is strongly rounded.
-
     Args:
         x: one point in the data's eigenbasis, shape (d,).
         variances: shape (d,).
         t: noise variance, above 0.
         N: number of data points, 1 or more.
-    Returns:
-        Participation ratio, from 0 (not condensed) to 1.
-    Raises:
-        ValueError: for shapes that do not fit, negative variances, t not above 0 or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: from 0 (not condensed) to 1. Holds for many dimensions at fixed ln N / m; with few, the transition is
+    strongly rounded. Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
     """
     s2 = check_variances(variances)
     x, t, log_n = check_points("x", x, s2), real("t", t, minimum=0, strict=True), np.log(real("N", N, minimum=1))
@@ -152,12 +121,7 @@ def information_density(y, xi, variances, t: float) -> FloatArray:
         xi: standard Gaussian noise, shape (..., d); 0 for the training point itself.
         variances: shape (d,).
         t: noise variance, above 0.
-    Returns:
-        Information density in nats, shape (...).
-    Raises:
-        ValueError: for shapes that do not fit, negative variances or t not above 0.
-
-    Source: this book. Chapter: ``diffusion/empirical_score``.
+    Returns: nats, shape (...). Raises: ValueError otherwise. Source and Chapter: ``diffusion/empirical_score``.
     """
     s2 = check_variances(variances)
     y, xi, t = check_points("y", y, s2), check_points("xi", xi, s2), real("t", t, minimum=0, strict=True)
@@ -168,20 +132,14 @@ def information_density(y, xi, variances, t: float) -> FloatArray:
 def own_weight(y, xi, variances, t: float, N: float) -> FloatArray:
     """Weight of the training point that x was made from, ``sigmoid(i - ln(N-1))``, the others at their mean.
 
-    A lower bound on the mean over the other points, by Jensen.
-
     Args:
         y: data points in the eigenbasis, shape (..., d).
         xi: standard Gaussian noise, shape (..., d): points A; 0 for points B.
         variances: shape (d,).
         t: noise variance, above 0.
         N: number of data points, 1 or more.
-    Returns:
-        Weight from 0 to 1, shape (...).
-    Raises:
-        ValueError: for shapes that do not fit, negative variances, t not above 0 or N below 1.
-
-    Source: this book. Chapter: ``diffusion/empirical_score``.
+    Returns: from 0 to 1, shape (...): a lower bound on the mean over the other points, by Jensen.
+    Raises, Source and Chapter: as for ``information_density``.
     """
     density = information_density(y, xi, variances, t)
     N = real("N", N, minimum=1)

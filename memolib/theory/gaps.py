@@ -19,33 +19,24 @@ def tangent_edges(m: int, d: int, variance: float = 1.0) -> tuple[float, float]:
         m: dimension of the manifold, from 1 to d.
         d: dimension of the space.
         variance: s^2, above 0, unit of the data squared.
-    Returns:
-        Both edges of the bulk, unit of the data squared. Noise of the upper one leaves the trivial phase, where no
-        direction is resolved; below the lower one all are (consolidation); between them lies coverage.
-    Raises:
-        ValueError: for m above d, or numbers out of range.
-
-    Source: Marchenko and Pastur (1967); phases after Ventura et al., arXiv 2410.05898. Chapter:
-    ``manifold/spectral_gaps``.
+    Returns: both edges, unit of the data squared. Noise of the upper one leaves the trivial phase, where no direction
+    is resolved; below the lower one all are (consolidation); between them lies coverage. Raises: ValueError otherwise.
+    Source: Marchenko and Pastur (1967); phases: Ventura et al., arXiv 2410.05898. Chapter: ``manifold/spectral_gaps``.
     """
     ratio, scale = _shape(m, d, variance)
     return scale * (1 - np.sqrt(ratio)) ** 2, scale * (1 + np.sqrt(ratio)) ** 2
 
 
 def tangent_density(gamma, m: int, d: int, variance: float = 1.0) -> FloatArray:
-    """Marchenko-Pastur density of the m non-zero eigenvalues of ``F F^T``.
+    """Marchenko-Pastur density of the m non-zero eigenvalues of ``F F^T``; 0 outside the edges.
 
     Args:
         gamma: eigenvalues, any shape, unit of the data squared.
         m: dimension of the manifold, from 1 to d.
         d: dimension of the space.
         variance: s^2, above 0.
-    Returns:
-        Density, one over the unit of ``gamma``, same shape; 0 outside the edges.
-    Raises:
-        ValueError: for m above d, or numbers out of range.
-
-    Source: Marchenko and Pastur (1967). Chapter: ``manifold/spectral_gaps``.
+    Returns: one over the unit of ``gamma``, same shape.
+    Raises: ValueError for other arguments. Source: Marchenko and Pastur (1967). Chapter: ``manifold/spectral_gaps``.
     """
     ratio, scale = _shape(m, d, variance)
     x, (low, high) = real_array("gamma", gamma) / scale, np.array(tangent_edges(m, d, variance)) / scale
@@ -54,19 +45,14 @@ def tangent_density(gamma, m: int, d: int, variance: float = 1.0) -> FloatArray:
 
 
 def tangent_distribution(gamma, m: int, d: int, variance: float = 1.0) -> FloatArray:
-    """Share of the non-zero eigenvalues of ``F F^T`` up to a value; arguments and errors as for ``tangent_density``.
+    """Share of the non-zero eigenvalues of ``F F^T`` up to a value; errors, source and chapter as ``tangent_density``.
 
     Args:
         gamma: eigenvalues, any shape, unit of the data squared.
         m: dimension of the manifold, from 1 to d.
         d: dimension of the space.
         variance: s^2, above 0.
-    Returns:
-        From 0 to 1, shape of ``gamma``.
-    Raises:
-        ValueError: for m above d, or numbers out of range.
-
-    Source: Marchenko and Pastur (1967). Chapter: ``manifold/spectral_gaps``.
+    Returns: from 0 to 1, shape of ``gamma``.
     """
     low, high = tangent_edges(m, d, variance)
     angle = np.linspace(0, np.pi, 4_001)  # gamma = middle - half width cos(angle): no root at the edges
@@ -87,12 +73,7 @@ def jacobian_density(g, t: float, m: int, d: int, variance: float = 1.0) -> Floa
         m: dimension of the manifold, from 1 to d.
         d: dimension of the space.
         variance: s^2, above 0.
-    Returns:
-        Density, same shape.
-    Raises:
-        ValueError: for numbers out of range.
-
-    Source: this book. Chapter: ``manifold/spectral_gaps``.
+    Returns: same shape. Raises: ValueError for other arguments. Source and Chapter: ``manifold/spectral_gaps``.
     """
     g, t = real_array("g", g, minimum=0), real("t", t, minimum=0, strict=True)
     if (g >= 1).any():

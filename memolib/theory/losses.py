@@ -17,16 +17,12 @@ def participation(chi2, variances, t: float, N: float) -> FloatArray:
     """First order of E[Y] at points C (or E[own weight] at A): ``1/N prod (1+u)(1+2u)^(-1/2) exp[chi^2 u/(1+2u)]``.
 
     Args:
-        chi2: ``x_k^2/(t+s_k^2)`` of the point looked at, shape (..., d), or one number for all directions.
+        chi2: ``x_k^2/(t+s_k^2)`` of the point looked at, shape (..., d), or one number for all directions; 0 or more.
         variances: shape (d,).
         t: noise variance, above 0; the law holds above ``law_limit``.
         N: number of data points, 1 or more.
-    Returns:
-        Participation ratio, shape (...); use the laws where it is below 0.01.
-    Raises:
-        ValueError: for negative chi2 or variances, t not above 0, or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: shape (...); use the laws where it is below 0.01.
+    Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
     """
     chi2, u = _laws(chi2, variances, t)
     logs = np.log1p(u) - np.log1p(2 * u) / 2 + chi2 * u / (1 + 2 * u)
@@ -37,16 +33,12 @@ def loss_fresh(chi2, variances, t: float, N: float) -> FloatArray:
     """Lost share ``1 - r_k`` of each direction at points C, first order in Y: ``Y [1/(1+2u) + 2 chi^2 u/(1+2u)^2]``.
 
     Args:
-        chi2: ``x_k^2/(t+s_k^2)`` of the point looked at, shape (..., d), or one number for all directions.
+        chi2: as for ``participation``.
         variances: shape (d,).
         t: noise variance, above 0; the law holds above ``law_limit``.
         N: number of data points, 1 or more.
-    Returns:
-        Relative loss of the diagonal elements of G, shape (..., d); times u/(1+u) it is the absolute loss.
-    Raises:
-        ValueError: for negative chi2 or variances, t not above 0, or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: relative loss of the diagonal elements of G, shape (..., d); times u/(1+u) it is the absolute loss.
+    Raises, Source and Chapter: as for ``participation``.
     """
     Y = participation(chi2, variances, t, N)
     chi2, u = _laws(chi2, variances, t)
@@ -57,16 +49,11 @@ def loss_noisy(chi2, variances, t: float, N: float) -> FloatArray:
     """Lost share ``1 - r_k`` at points A, own point included: ``Y [(1+u)/(1+2u) + chi^2 u/(1+2u)^2]``.
 
     Args:
-        chi2: ``x_k^2/(t+s_k^2)`` of the point looked at, shape (..., d), or one number for all directions.
+        chi2: as for ``participation``.
         variances: shape (d,).
         t: noise variance, above 0; the law holds above ``law_limit``.
         N: number of data points, 1 or more.
-    Returns:
-        Relative loss of the diagonal elements of G, shape (..., d); times u/(1+u) it is the absolute loss.
-    Raises:
-        ValueError: for negative chi2 or variances, t not above 0, or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns, Raises, Source and Chapter: as for ``loss_fresh``.
     """
     Y = participation(chi2, variances, t, N)
     chi2, u = _laws(chi2, variances, t)
@@ -78,20 +65,14 @@ def retention_training(
 ) -> tuple[FloatArray, FloatArray]:
     """Approximate mean retention at points B, ``E[(1-p)(1 + p y_k^2/(s_k^2 (1+u_k)))]``, p the own weight.
 
-    The other points are taken at their mean; the average over the training point y is by Monte Carlo.
-
     Args:
         variances: shape (d,), all above 0.
         t: noise variance, above 0.
         N: number of data points, 1 or more.
-        samples: number of training points drawn.
+        samples: number of training points y drawn, 2 or more: the average over y is by Monte Carlo.
         seed: int or ``numpy.random.Generator``.
-    Returns:
-        Mean retention and its standard error, shape (d,) each.
-    Raises:
-        ValueError: for variances or t not above 0, or N or samples out of range.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: mean retention and its standard error, shape (d,) each, with the other points taken at their mean.
+    Raises, Source and Chapter: as for ``participation``.
     """
     s2 = real_array("variances", check_variances(variances), minimum=0, strict=True)
     z = np.random.default_rng(seed).standard_normal((count("samples", samples, minimum=2), s2.size))
@@ -103,17 +84,11 @@ def retention_training(
 def law_limit(variances, N: float) -> float:
     """Noise variance above which the first-order laws hold: ``I + sum u(1+u)/(1+2u)^2 = ln N``.
 
-    Necessary, not sufficient: the laws need a participation ratio below 0.01 as well.
-
     Args:
         variances: shape (d,).
         N: number of data points, 1 or more.
-    Returns:
-        Noise variance; infinite for N = 1 (never), 0 where all variances are 0 (always).
-    Raises:
-        ValueError: for negative variances or N below 1.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: noise variance; infinite for N = 1 (never), 0 where all variances are 0 (always). Necessary, not
+    sufficient: the participation ratio must be below 0.01 too. Raises, Source and Chapter: as for ``participation``.
     """
     s2, log_n = check_variances(variances), np.log(real("N", N, minimum=1))
     if log_n == 0:

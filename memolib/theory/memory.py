@@ -10,18 +10,12 @@ from memolib.theory._shared import FloatArray, check_noise
 def retrieval_capacity(t, flipped: float = 0.0) -> FloatArray:
     """Load ``alpha = ln N/d`` up to which a log-sum-exp memory of random +-1 patterns finds the pattern asked for.
 
-    The pattern's weight against all others' at the query: ``alpha = (1-2f)/t - ln cosh(1/t)`` while many others share
-    the weight, ``1 - 2f >= tanh(1/t)``; at lower temperatures against the nearest of them,
-    ``alpha = ln 2 + f ln f + (1-f) ln(1-f)``.
-
     Args:
         t: temperature of the memory, the noise variance of the denoiser, above 0, any shape.
         flipped: fraction f of the query's signs that are wrong, from 0 to 1/2.
-    Returns:
-        Load in nats per spin, shape of ``t``; 0 where nothing is found.
-    Raises:
-        ValueError: for t not above 0, or a fraction out of range.
-
+    The pattern's weight against all others' at the query: ``alpha = (1-2f)/t - ln cosh(1/t)`` while many share it,
+    ``1 - 2f >= tanh(1/t)``; at lower temperatures against the nearest one's, ``alpha = ln 2 + f ln f + (1-f) ln(1-f)``.
+    Returns: load in nats per spin, shape of ``t``; 0 where nothing is found. Raises: ValueError for other arguments.
     Source: after Lucibello and Mezard, PRL 132, 077301 (2024). Chapter: ``glass/associative_memory``.
     """
     t, f = check_noise(t), real("flipped", flipped, minimum=0)

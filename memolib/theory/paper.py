@@ -9,19 +9,13 @@ from memolib.theory._shared import FloatArray, check_points, check_variances
 def gaussian_collapse_time(x, variances, N: float) -> FloatArray:
     """The paper's estimate of the collapse time: a random energy model of the same variance, ``sqrt(V/(2 ln N))``.
 
-    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies ``|x-y|^2/2``. The estimate replaces the
-    tail of the energies by a Gaussian one and fails where they condense; the chapter shows by how much.
-
     Args:
         x: points in the data's eigenbasis, shape (..., d).
         variances: shape (d,).
         N: number of data points, above 1.
-    Returns:
-        Noise variance, shape (...).
-    Raises:
-        ValueError: for shapes that do not fit, negative variances or N not above 1.
-
-    Source: Achilli et al. (2024). Chapter: ``manifold/losing_dimensions``.
+    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies ``|x-y|^2/2``. The estimate replaces the
+    tail of the energies by a Gaussian one and fails where they condense; the chapter shows by how much.
+    Returns: shape (...). Raises: ValueError otherwise. Source: the paper. Chapter: ``manifold/losing_dimensions``.
     """
     s2 = check_variances(variances)
     energy_variance = (s2**2).sum() / 2 + (check_points("x", x, s2) ** 2 * s2).sum(axis=-1)
@@ -34,12 +28,7 @@ def gaussian_loss_time(variances, N: float) -> FloatArray:
     Args:
         variances: shape (d,).
         N: number of data points, above 1.
-    Returns:
-        Noise variance, shape (d,): the largest variance first.
-    Raises:
-        ValueError: for negative variances or N not above 1.
-
-    Source: Achilli et al. (2024). Chapter: ``manifold/losing_dimensions``.
+    Returns: noise variance, shape (d,): largest variance first. Raises, Source, Chapter: as ``gaussian_collapse_time``.
     """
     return check_variances(variances) / (2 * np.log(real("N", N, minimum=1, strict=True)))
 
@@ -61,12 +50,7 @@ def paper_singular_values(
         N: number of data points, above 1.
         normalised: for data on a sphere.
         homogeneous: the form with consistent units.
-    Returns:
-        Singular values, shape (d,), unit 1/t.
-    Raises:
-        ValueError: for negative variances, t not above 0 or N not above 1.
-
-    Source: Achilli et al. (2024), public code. Chapter: ``manifold/losing_dimensions``.
+    Returns: (d,), unit 1/t. Raises: ValueError otherwise. Source: the paper. Chapter: ``manifold/losing_dimensions``.
     """
     s2, t = check_variances(variances), real("t", t, minimum=0, strict=True)
     log_n = np.log(real("N", N, minimum=1, strict=True))
@@ -80,18 +64,12 @@ def paper_singular_values(
 
 
 def sphere_variances(variances) -> FloatArray:
-    """Variances ``E[z_k^2/|z|^2]`` of Gaussian data divided by their norm, exact by a one-dimensional integral.
-
-    ``E[z_k^2/|z|^2] = int_0^inf s_k^2/(1 + 2 q s_k^2) prod_j (1 + 2 q s_j^2)^(-1/2) dq``.
+    """Variances of Gaussian data divided by their norm, exact by a one-dimensional integral.
 
     Args:
         variances: of the data before division, shape (d,), at least one above 0.
-    Returns:
-        Variances on the unit sphere, shape (d,), summing to 1.
-    Raises:
-        ValueError: for negative variances or none above 0.
-
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Returns: ``E[z_k^2/|z|^2] = int_0^inf s_k^2/(1 + 2 q s_k^2) prod_j (1 + 2 q s_j^2)^(-1/2) dq``, shape (d,), sum 1.
+    Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
     """
     s2 = check_variances(variances)
     if not s2.any():
