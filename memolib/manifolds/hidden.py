@@ -38,7 +38,7 @@ class HiddenManifold(ChartManifold):
     Hidden coordinates are drawn around the most probable one, with the spread of the linearised posterior, and for a
     quarter from their prior, so that other modes are seen and no weight is unbounded. The draws are the same at every
     point, so that errors change slowly with x. ``posterior`` states the errors. With one or two coordinates
-    ``ChartManifold`` and its quadrature are exact, and faster.
+    ``ChartManifold`` and its quadrature are exact.
 
     Attributes:
         F: shape (d, m).
