@@ -1,13 +1,15 @@
 """The empirical denoiser of N points: the exact optimum of denoising score matching on them.
 
 Weights ``w = softmax(-|x-y_i|^2/2t)``, a Boltzmann distribution at temperature t; ``D = sum w_i y_i`` and
-``G = dD/dx = Cov_w(y)/t``. Data and queries are taken in blocks, so that the memory beyond inputs and results is a few
-times ``BLOCK_BYTES``, whatever the number of points (the Jacobian needs a few vectors of N besides).
+``G = dD/dx = Cov_w(y)/t``. The denoiser *is* softmax attention, with the data as keys and values, so on a CPU it runs
+in torch's fused attention kernel, which never stores the weights: ``-|x-y|^2/2t`` is a scalar product of (x, 1)/t and
+(y, -|y|^2/2), up to what all y share. Elsewhere data and queries are taken in blocks, so that the memory beyond inputs,
+one copy of the data and results is a few times ``BLOCK_BYTES``, whatever the number of points.
 
-Accuracy, in float64: while t is above 1e-7 times the largest squared norm of centred data and queries, each exponent
-is right to about 1e-9. Below, direct differences are used, with a relative error of about 1e-15 in each squared
-distance: two points tied at distance r share their weight wrongly by up to 1e-15 r^2/t. In float32 the same holds with
-1e-7 for 1e-15. Data with far outliers lose digits when they are centred.
+Accuracy: scalar products of centred points have rounding errors of eps S in units of the data squared, S the largest
+squared norm of centred data and queries, so exponents are off by up to eps S/t. Where that exceeds ``TOLERANCE``
+(t below 1e-7 S in float64, 1e-4 S in float32) few points can carry weight: they are found by scalar products, and their
+distances taken from direct differences, in float64. Data with far outliers lose digits when they are centred.
 """
 
 import math
@@ -19,6 +21,8 @@ from memolib._tensors import as_noise, as_points
 from memolib._validate import real_array
 
 BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # largest error of an exponent from scalar products
+FUSED = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)  # torch 2.2 and later
 NEGLIGIBLE = 1e-18  # leaving out weights below this part of the largest changes a covariance by < N 1e-18 diameter^2
 
 
@@ -63,12 +67,14 @@ class Empirical:
             self.prior = p.to(self.data)
             self._log_prior = self.prior.log()
         self._center = self.data.mean(dim=0)
-        self._points = self.data - self._center
-        self._half_norms = (self._points**2).sum(dim=1) / 2
+        points = self.data - self._center
+        self._keys = torch.cat([points, -(points**2).sum(dim=1, keepdim=True) / 2], dim=1)
+        self._points, self._biases = self._keys[:, :-1], self._keys[:, -1]
+        self._largest = -2 * float(self._biases.min())
 
     def __call__(self, x, t) -> torch.Tensor:
         """Denoise: the average of the data under the weights, shape (n, d)."""
-        return self.weighted(x, t).mean
+        return self._attend(x, t)[1]
 
     def score(self, x, t) -> torch.Tensor:
         """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
@@ -83,11 +89,11 @@ class Empirical:
         """Log density of noisy data (N Gaussians of variance t), shape (n,), in the data's unit to the power -d."""
         N, d = self.data.shape
         log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
-        return self.weighted(x, t).log_z - log_norm
+        return self._attend(x, t)[0] - log_norm
 
     def n_eff(self, x, t) -> torch.Tensor:
         """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
-        return 1 / self.weighted(x, t).participation
+        return torch.exp(2 * self._attend(x, t)[0] - self._attend(x, t, 2)[0]).clamp(1, len(self.data))
 
     def weighted(self, x, t) -> Weighted:
         """All sums over the data that need no d x d matrix, in one pass over blocks, as ``Weighted``."""
@@ -104,23 +110,78 @@ class Empirical:
 
     def jacobian(self, x, t) -> torch.Tensor:
         """Jacobian ``Cov_w/t``, shape (n, d, d), by the points that carry weight; symmetric, eigenvalues 0 or more."""
-        x, t = self._queries(x) - self._center, as_noise(t)
-        limit = math.log(NEGLIGIBLE)
-        return torch.stack(
-            [
-                self._covariance(row, (row > row.max() + limit).nonzero()[:, 0]) / t
-                for block in x.split(max(1, BLOCK_BYTES // (len(self.data) * x.element_size())))
-                for row in self._exponents(block, t)
-            ]
-        )
+        x, t = self._queries(x), as_noise(t)
+        return torch.stack([self._covariance(*kept) / t for kept in self._carriers(x, t)])
 
-    def _covariance(self, exponents: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
-        """Weighted covariance of the points kept, in blocks."""
-        blocks = kept.split(self._data_block())
-        weights = torch.softmax(exponents[kept], dim=0).split(self._data_block())
+    def _covariance(self, rows: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
+        """Weighted covariance of some points, in blocks."""
+        blocks = rows.split(self._data_block())
+        weights = torch.softmax(exponents, dim=0).to(self.data).split(self._data_block())
         mean = sum(w @ self._points[rows] for w, rows in zip(weights, blocks, strict=True))
         spreads = ((self._points[rows] - mean) * w[:, None].sqrt() for w, rows in zip(weights, blocks, strict=True))
         return sum(spread.T @ spread for spread in spreads)
+
+    def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """``ln sum exp(power E_i)`` over the data's exponents E, and the mean of the data under these weights."""
+        x, t = self._queries(x), as_noise(t)
+        centred = x - self._center
+        if self._rounding(centred, t) > TOLERANCE.get(x.dtype, 0):
+            return self._attend_few(x, t, power)
+        if FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE and not x.requires_grad:
+            try:
+                return self._attend_fused(centred, t, power)
+            except NotImplementedError:  # inside forward-mode differentiation
+                pass
+        parts = [self._one_block(block, t, power) for block in self._split(centred)]
+        log_z, _, mean, _ = map(torch.cat, zip(*parts, strict=True))
+        return log_z, mean
+
+    def _attend_fused(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+        keys = self._keys
+        if self.prior is not None:
+            keys = torch.cat([self._points, (self._biases + t * self._log_prior)[:, None]], dim=1)
+        queries, keys = torch.cat([x, x.new_ones(len(x), 1)], dim=1)[None, None] * (power / t), keys[None, None]
+        mean, log_z = FUSED(queries, keys, keys, 0.0, False, scale=1.0)
+        return log_z[0, 0] - (x**2).sum(dim=1) * (power / (2 * t)), mean[0, 0, :, :-1] + self._center
+
+    def _attend_few(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+        log_z, means = [], []
+        for rows, exponents in self._carriers(x, t):
+            w = torch.softmax(power * exponents, dim=0)
+            parts = zip(w.split(self._data_block()), rows.split(self._data_block()), strict=True)
+            log_z.append(torch.logsumexp(power * exponents, dim=0))
+            means.append(sum(v @ self.data[some].to(v) for v, some in parts))
+        return torch.stack(log_z).to(x), torch.stack(means).to(x)
+
+    def _carriers(self, x: torch.Tensor, t: float):
+        """Give for each query the data that can carry weight, and their exponents."""
+        rounding = self._rounding(x - self._center, t)
+        window, direct = -math.log(NEGLIGIBLE) + 8 * rounding, rounding > TOLERANCE.get(x.dtype, 0)
+        for block in x.split(max(1, BLOCK_BYTES // (len(self.data) * x.element_size()))):
+            centred = block - self._center
+            levels = torch.addmm(self._biases, centred, self._points.T)
+            if self.prior is not None:
+                levels.add_(t * self._log_prior)
+            for query, row, offset in zip(block, levels, (centred**2).sum(dim=1) / 2, strict=True):
+                rows = (row >= row.max() - t * window).nonzero()[:, 0]
+                exponents = self._direct(query, rows, t) if direct else (row[rows] - offset) / t
+                yield rows, exponents
+
+    def _direct(self, query: torch.Tensor, rows: torch.Tensor, t: float) -> torch.Tensor:
+        """Exponents from differences, in float64."""
+        query, blocks = query.double(), rows.split(self._data_block())
+        squares = torch.cat([((self.data[some].double() - query) ** 2).sum(dim=1) for some in blocks])
+        exponents = -squares / (2 * t)
+        if not torch.isfinite(exponents.max()):
+            raise ValueError(
+                f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
+            )
+        return exponents if self.prior is None else exponents + self._log_prior[rows].double()
+
+    def _rounding(self, x: torch.Tensor, t: float) -> float:
+        """Bound on the rounding error of exponents from scalar products, for centred queries."""
+        scale = max(self._largest, float((x.detach() ** 2).sum(dim=1).max()))
+        return scale * torch.finfo(x.dtype).eps / (2 * t) if scale else 0.0
 
     def _queries(self, x) -> torch.Tensor:
         return as_points("x", x, self.data.shape[1]).to(self.data)
@@ -136,32 +197,31 @@ class Empirical:
     def _exponents(self, x: torch.Tensor, t: float, rows: slice = slice(None)) -> torch.Tensor:
         """``-|x-y_i|^2/2t``, plus the prior's logarithm where there is one, for centred queries."""
         points = self._points[rows]
-        scale = max(float(self._half_norms.max()), float((x**2).sum(dim=1).max()) / 2)
-        if scale * torch.finfo(x.dtype).eps < 1e-9 * t:
-            out = torch.addmm(-self._half_norms[rows], x, points.T)
+        if self._rounding(x, t) <= TOLERANCE.get(x.dtype, 0):
+            out = torch.addmm(self._biases[rows], x, points.T)
             out = out.sub_((x**2).sum(dim=1, keepdim=True) / 2).clamp_(max=0).div_(t)
-            return out if self.prior is None else out.add_(self._log_prior[rows])
-        out = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
-        if not torch.isfinite(out.amax(dim=1)).all():
-            raise ValueError(
-                f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
-            )
+        else:
+            out = torch.cdist(x, points, compute_mode="donot_use_mm_for_euclid_dist").square_().div_(-2 * t)
+            if not torch.isfinite(out.amax(dim=1)).all():
+                raise ValueError(
+                    f"t is {t:g}; allowed, for points this far away, are values that |x-y|^2/2t does not overflow"
+                )
         return out if self.prior is None else out.add_(self._log_prior[rows])
 
-    def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+    def _one_block(self, x: torch.Tensor, t: float, power: int = 1) -> tuple[torch.Tensor, ...]:
         """Sums for a block of queries, merged over blocks of data by their largest exponents."""
         top = x.new_full((len(x), 1), -torch.inf)
         z, z2 = x.new_zeros(len(x), 1), x.new_zeros(len(x), 1)
         first, second = torch.zeros_like(x), torch.zeros_like(x)
         for start in range(0, len(self.data), self._data_block()):
             rows = slice(start, start + self._data_block())
-            exponents = self._exponents(x, t, rows)
+            exponents = power * self._exponents(x, t, rows)
             new_top = torch.maximum(top, exponents.amax(dim=1, keepdim=True))
             keep = torch.exp(top - new_top)
             weights = exponents.sub_(new_top).exp_()
             z = z * keep + weights.sum(dim=1, keepdim=True)
             first = first * keep + weights @ self._points[rows]
             second = second * keep + weights @ self._points[rows] ** 2
-            z2 = z2 * keep**2 + weights.square_().sum(dim=1, keepdim=True)
+            z2 = z2 * keep**2 + (weights**2).sum(dim=1, keepdim=True)
             top = new_top
         return (top + z.log())[:, 0], (z2 / z**2)[:, 0], first / z + self._center, second / z

@@ -1,0 +1,82 @@
+"""The empirical denoiser's three ways to the same sums: fused attention, blocks, direct differences."""
+
+import numpy as np
+import pytest
+import torch
+
+from memolib import empirical, spectra
+from memolib.empirical import Empirical
+from memolib.points import add_noise, gaussian
+
+
+def images(N=3_000, d=60, seed=0):
+    """Data like images: coordinates from 0 to 1, few hidden dimensions, a large mean."""
+    return torch.sigmoid(gaussian(N, 6, seed=seed) @ gaussian(6, d, seed=99) - 1)
+
+
+@pytest.mark.parametrize("prior", [False, True])
+@pytest.mark.parametrize("t", [1e-4, 0.01, 1.0, 100.0])
+def test_fused_attention_and_blocks_agree(t, prior, monkeypatch):
+    assert empirical.FUSED is not None  # the kernel that makes the engine fast is there in the tested torch
+    y = images()
+    p = np.arange(1.0, len(y) + 1) / (len(y) * (len(y) + 1) / 2) if prior else None
+    D, x = Empirical(y, p), add_noise(y[:70], t, seed=1)
+    fused = D(x, t), D.log_density(x, t), D.n_eff(x, t), D.score(x, t)
+    monkeypatch.setattr(empirical, "FUSED", None)
+    blocks = D(x, t), D.log_density(x, t), D.n_eff(x, t), D.score(x, t)
+    for ours, theirs in zip(fused, blocks, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-8, atol=1e-8)
+    sums = D.weighted(x, t)
+    assert torch.allclose(1 / sums.participation, fused[2]) and torch.allclose(sums.mean, fused[0])
+
+
+@pytest.mark.parametrize("t", [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0])
+def test_float32_is_right_at_every_noise(t):
+    """Against float64 with the same float32 data: exponents within the stated 1e-3, at points A, B and between two."""
+    y = images().float()
+    x = torch.cat([add_noise(y[:50], t, seed=2), y[:50], (y[:50] + y[50:100]) / 2])
+    single, double = Empirical(y), Empirical(y.double())
+    assert single(x, t).dtype == torch.float32
+    scale = y.double().std(dim=0).norm()
+    assert (single(x, t).double() - double(x.double(), t)).norm(dim=1).max() < 2e-3 * scale
+    assert torch.allclose(single.n_eff(x, t).double(), double.n_eff(x.double(), t), rtol=5e-3)
+    density = double.log_density(x.double(), t)
+    assert (single.log_density(x, t).double() - density).abs().max() < 2e-3 + 1e-6 * density.abs().max()
+    G = double.jacobian(x.double(), t)
+    assert (single.jacobian(x, t).double() - G).abs().max() < 5e-3 * max(1, float(G.abs().max()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_direct_differences_join_smoothly(dtype, monkeypatch):
+    """Above the tolerance and below it the same answer, at a noise where both ways hold."""
+    y, t = images().to(dtype), 0.02
+    D, x = Empirical(y), add_noise(y[:30], t, seed=3)
+    products = D(x, t), D.log_density(x, t), D.jacobian(x, t)
+    monkeypatch.setattr(empirical, "TOLERANCE", {dtype: 0.0})
+    direct = D(x, t), D.log_density(x, t), D.jacobian(x, t)
+    for ours, theirs in zip(products, direct, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-9 if dtype == torch.float64 else 1e-3, atol=1e-4)
+        assert ours.dtype == theirs.dtype == dtype
+
+
+def test_derivatives_pass_through():
+    """Forward mode, reverse mode and finite differences give the Jacobian; log_density's gradient is the score."""
+    y, t = images(300), 0.05
+    D, x = Empirical(y), add_noise(y[:3], 0.05, seed=4)
+    G = D.jacobian(x, t)
+    assert torch.allclose(spectra.forward_mode(D, x, t), G, atol=1e-9)
+    kick = 1e-5 * gaussian(60, seed=5)
+    assert torch.allclose((D(x + kick, t) - D(x - kick, t)) / 2, G @ kick, atol=1e-10)
+    moving = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(D.log_density(moving, t).sum(), moving)
+    assert torch.allclose(gradient, D.score(x, t), atol=1e-7)
+
+
+def test_no_array_of_all_weights_is_made():
+    """A hundred thousand points and a thousand queries: 800 MB of weights, a peak of a tenth of that."""
+    y, x = gaussian(100_000, 8, seed=6), gaussian(1_000, 8, seed=7)
+    D = Empirical(y)
+    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        D(x, 0.1), D.n_eff(x, 0.1), D.log_density(x, 0.1)
+    largest = max(event.cpu_memory_usage for event in profile.events())
+    assert largest < 80e6
