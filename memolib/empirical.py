@@ -127,14 +127,23 @@ class Empirical:
         centred = x - self._center
         if self._rounding(centred, t) > TOLERANCE.get(x.dtype, 0):
             return self._attend_few(x, t, power)
-        if FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE and not x.requires_grad:
+        if x.requires_grad:
+            return self._attend_plainly(centred, t, power)
+        if FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE:
             try:
                 return self._attend_fused(centred, t, power)
             except NotImplementedError:  # inside forward-mode differentiation
-                pass
+                return self._attend_plainly(centred, t, power)
         parts = [self._one_block(block, t, power) for block in self._split(centred)]
         log_z, _, mean, _ = map(torch.cat, zip(*parts, strict=True))
         return log_z, mean
+
+    def _attend_plainly(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """All weights at once, in operations that can be differentiated."""
+        exponents = (x @ self._points.T + self._biases - (x**2).sum(dim=1, keepdim=True) / 2) / t
+        if self.prior is not None:
+            exponents = exponents + self._log_prior
+        return torch.logsumexp(power * exponents, dim=1), torch.softmax(power * exponents, dim=1) @ self.data
 
     def _attend_fused(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
         keys = self._keys
@@ -215,13 +224,13 @@ class Empirical:
         first, second = torch.zeros_like(x), torch.zeros_like(x)
         for start in range(0, len(self.data), self._data_block()):
             rows = slice(start, start + self._data_block())
-            exponents = power * self._exponents(x, t, rows)
+            exponents = self._exponents(x, t, rows).mul_(power)
             new_top = torch.maximum(top, exponents.amax(dim=1, keepdim=True))
             keep = torch.exp(top - new_top)
             weights = exponents.sub_(new_top).exp_()
             z = z * keep + weights.sum(dim=1, keepdim=True)
             first = first * keep + weights @ self._points[rows]
             second = second * keep + weights @ self._points[rows] ** 2
-            z2 = z2 * keep**2 + (weights**2).sum(dim=1, keepdim=True)
+            z2 = z2 * keep**2 + weights.square_().sum(dim=1, keepdim=True)
             top = new_top
         return (top + z.log())[:, 0], (z2 / z**2)[:, 0], first / z + self._center, second / z

@@ -73,8 +73,8 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
     Returns: CollapseTime. Raises: ValueError for other arguments. Source and Chapter: ``manifold/curved_manifolds``.
     """
     y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
-    if len(y) < 2:
-        raise ValueError(f"y has {len(y)} point; allowed are two or more")
+    if len(y) < 2 or not float(y.var(dim=0).sum()) > 0:
+        raise ValueError(f"y has {len(y)} points of variance {y.var():.3g}; allowed are two or more, not all equal")
     noise = gaussian(*y.shape, seed=seed)
 
     def nats(log_t: float) -> np.ndarray:
@@ -84,12 +84,18 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
     variances = np.linalg.eigvalsh(np.cov(y.T.numpy()).reshape(y.shape[1], -1)).clip(min=0)
     log_t, step = np.log(gaussian_collapse_time(variances, N)), -0.3
     values = nats(log_t)
-    while abs(step) > 1e-3:
+    for _ in range(100):
         log_t, before, values = log_t + step, values, nats(log_t + step)
         slope = (values - before).mean() / step
+        if not slope < 0:
+            break
         step = float(np.clip((log_n - values.mean()) / slope, -0.7, 0.7))
-    t = float(np.exp(log_t + step))
-    return CollapseTime(t, float(-t * values.std(ddof=1) / len(y) ** 0.5 / slope))
+        if abs(step) < 1e-3:
+            t = float(np.exp(log_t + step))
+            return CollapseTime(t, float(-t * values.std(ddof=1) / len(y) ** 0.5 / slope))
+    raise ValueError(
+        f"N is {N:g}; allowed are numbers whose logarithm the information of these points under law reaches"
+    )
 
 
 def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:

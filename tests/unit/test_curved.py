@@ -251,8 +251,13 @@ def test_bad_laws_are_named():
         (lambda: HiddenManifold(np.zeros(3)), r"F has shape \(3,\)"),
         (lambda: HiddenManifold(F_of(2, 3)).posterior(np.zeros((1, 2)), 0.1), r"x has shape \(1, 2\)"),
         (lambda: SphereManifold([1.0, 1.0]).tangent(np.zeros((1, 3))), r"y has shape \(1, 3\)"),
-        (lambda: collapse_time(np.zeros((1, 2)), circle, 10), "y has 1 point; allowed are two or more"),
+        (
+            lambda: collapse_time(np.zeros((1, 2)), circle, 10),
+            "y has 1 points of variance 0; allowed are two or more",
+        ),
         (lambda: collapse_time(np.ones((3, 2)), circle, 1), "N is 1.0; allowed are finite numbers above 1"),
+        (lambda: collapse_time(np.ones((3, 2)), circle, 10), "y has 3 points of variance 0; allowed are"),
+        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10), "N is 10; allowed are numbers whose logarithm"),
         (lambda: Empirical(np.zeros((2, 1)), [0.5, 0.4]), r"prior has shape \(2,\), sum 0.9; allowed is \(2,\), 1"),
         (lambda: Empirical(np.zeros((2, 1)), [1.0]), r"prior has shape \(1,\)"),
     ):
