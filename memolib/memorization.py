@@ -1,9 +1,11 @@
 """Is a sample a copy, and when does a data set's empirical score begin to copy? Measures for any data."""
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.optimize import brentq
 
 from memolib._tensors import as_noise, as_points
 from memolib._validate import real
@@ -75,27 +77,26 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
     y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
     if len(y) < 2 or not float(y.var(dim=0).sum()) > 0:
         raise ValueError(f"y has {len(y)} points of variance {y.var():.3g}; allowed are two or more, not all equal")
-    noise = gaussian(*y.shape, seed=seed)
+    noise = gaussian(*y.shape, seed=None if seed is None else [seed, 1])
 
+    @cache
     def nats(log_t: float) -> np.ndarray:
         return _information(y, y + np.exp(log_t / 2) * noise, law, np.exp(log_t)).numpy()
 
-    # a Gaussian of the same covariance collapses earlier: start there, with steps that never go far below the root
+    # a Gaussian of the same covariance collapses earlier: walk down from there, so that t is never much too small
     variances = np.linalg.eigvalsh(np.cov(y.T.numpy()).reshape(y.shape[1], -1)).clip(min=0)
-    log_t, step = np.log(gaussian_collapse_time(variances, N)), -0.3
-    values = nats(log_t)
-    for _ in range(100):
-        log_t, before, values = log_t + step, values, nats(log_t + step)
-        slope = (values - before).mean() / step
-        if not slope < 0:
-            break
-        step = float(np.clip((log_n - values.mean()) / slope, -0.7, 0.7))
-        if abs(step) < 1e-3:
-            t = float(np.exp(log_t + step))
-            return CollapseTime(t, float(-t * values.std(ddof=1) / len(y) ** 0.5 / slope))
-    raise ValueError(
-        f"N is {N:g}; allowed are numbers whose logarithm the information of these points under law reaches"
-    )
+    high = low = np.log(gaussian_collapse_time(variances, N))
+    top, floor = high + 30, high - 30
+    while floor < low and nats(low).mean() < log_n:
+        low -= 0.7
+    while high < top and nats(high).mean() > log_n:
+        high += 0.7
+    log_t = brentq(lambda v: nats(v).mean() - log_n, low, high, xtol=1e-3) if floor < low < high < top else low
+    slope = (nats(log_t + 0.1) - nats(log_t - 0.1)).mean() / 0.2
+    if not slope < -0.02:
+        raise ValueError(f"N is {N:g}; allowed are numbers whose logarithm the information of these points passes")
+    t = float(np.exp(log_t))
+    return CollapseTime(t, float(-t * nats(log_t).std(ddof=1) / len(y) ** 0.5 / slope))
 
 
 def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:

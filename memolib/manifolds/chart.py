@@ -59,7 +59,12 @@ class ChartManifold:
         if len(y) != len(z):
             raise ValueError(f"chart(z) has shape {tuple(y.shape)}; allowed is ({len(z)}, d), a point for each z")
         self.dimension = y.shape[1]
-        self._speeds = self._slopes(z).norm(dim=1).amax(dim=0).clamp(min=1e-12)
+        # the largest slopes, also where only the outermost nodes of normal coordinates reach
+        normal = torch.tensor([kind == "normal" for kind in self.latent])
+        outer = torch.where(
+            normal, REACH * (2 * torch.rand(z.shape, generator=torch.Generator().manual_seed(0)) - 1), z
+        )
+        self._speeds = self._slopes(torch.cat([z, outer])).norm(dim=1).amax(dim=0).clamp(min=1e-12)
         self._nodes = (0.0, None)
 
     @classmethod

@@ -12,8 +12,9 @@ from memolib.manifolds.chart import ChartManifold
 from memolib.points import gaussian
 
 PRIOR = 0.25  # share of the draws that come from the prior: no weight exceeds 1/PRIOR times the likelihood's
+STARTS, RESTARTS = 4_000, 2  # places tried for the most probable z, and how many of the best are followed
 STEPS = 40  # of Gauss and Newton's method for the most probable z, each accepted only where it helps
-BLOCK = 4_000_000  # numbers in one block of draws, tens of MB
+BLOCK = 2_000_000  # numbers in one block of draws, tens of MB
 
 
 class Posterior(NamedTuple):
@@ -21,7 +22,7 @@ class Posterior(NamedTuple):
 
     Attributes:
         mean: the denoiser D, shape (n, d).
-        error: its standard error in each coordinate, shape (n, d), for independent draws; ours do a little better.
+        error: its standard error in each coordinate, shape (n, d), from their scatter: blind to modes not drawn.
         jacobian: G, shape (n, d, d).
         log_density: of noisy data, shape (n,).
     """
@@ -56,6 +57,7 @@ class HiddenManifold(ChartManifold):
         m = self.F.shape[1]
         super().__init__(lambda z: f(z @ self.F.T.to(z)), ["normal"] * m)
         self._draws, self._local = gaussian(self.samples, m, seed=seed), round((1 - PRIOR) * self.samples)
+        self._starts = gaussian(STARTS, m, seed=[seed, 1])
         # exact mean and covariance of the local draws: a flat manifold has no sampling error but for the prior's share
         local = self._draws[: self._local]
         local -= local.mean(dim=0)
@@ -67,10 +69,7 @@ class HiddenManifold(ChartManifold):
 
         Returns: Posterior; where an error is not small against sqrt(t), more samples are needed.
         """
-        x, t = as_points("x", x, self.dimension), as_noise(t)
-        rows = max(1, BLOCK // (self.samples * self.dimension))
-        blocks = (self._one_block(block, t) for block in x.to(torch.float64).split(rows))
-        return Posterior(*(torch.cat(parts).to(x) for parts in zip(*blocks, strict=True)))
+        return Posterior(*self._average(x, t, self._all_averages))
 
     def __call__(self, x, t) -> torch.Tensor:
         """Denoise; arguments, result and errors as for ``LinearManifold``."""
@@ -82,36 +81,49 @@ class HiddenManifold(ChartManifold):
 
     def log_density(self, x, t) -> torch.Tensor:
         """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
-        return self.posterior(x, t).log_density
+        return self._average(x, t, lambda y, logs, t: (self._log_density(y, logs, t),))[0]
 
-    def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
-        (n, d), m = x.shape, self.F.shape[1]
+    def _average(self, x, t, of: Callable) -> list[torch.Tensor]:
+        """Draw for blocks of points, and put together what ``of`` makes of the draws and their log weights."""
+        x, t = as_points("x", x, self.dimension), as_noise(t)
+        rows = max(1, BLOCK // (self.samples * self.dimension))
+        blocks = (of(*self._draw(block, t), t) for block in x.to(torch.float64).split(rows))
+        return [torch.cat(parts).to(x) for parts in zip(*blocks, strict=True)]
+
+    def _draw(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
+        """Data drawn for each x, shape (n, samples, d), and their log weights."""
         mode, root = self._laplace(x, t)  # root root' = covariance of the linearised posterior
-        prior = self._draws[self._local :].expand(n, -1, -1)
+        prior = self._draws[self._local :].expand(len(x), -1, -1)
         z = torch.cat([mode[:, None] + self._draws[: self._local] @ root.mT, prior], dim=1)
         back = torch.linalg.solve_triangular(root, (z - mode[:, None]).mT, upper=False)
         log_prior = -(z**2).sum(dim=2) / 2
         log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(dim=1, keepdim=True)
         proposal = torch.logaddexp(log_prior + np.log(PRIOR), log_local + np.log(1 - PRIOR))
-        y = self.chart(z.reshape(-1, m)).reshape(n, -1, d)
-        logs = log_prior - proposal - ((x[:, None] - y) ** 2).sum(dim=2) / (2 * t)
-        w = torch.softmax(logs, dim=1)[:, :, None]
-        mean = (w * y).sum(dim=1)
-        centred = y - mean[:, None]
-        error = (w**2 * centred**2).sum(dim=1).sqrt()
-        jacobian = centred.mT @ (w * centred) / t
-        log_norm = np.log(self.samples) + d / 2 * np.log(2 * np.pi * t)
-        return mean, error, jacobian, torch.logsumexp(logs, dim=1) - log_norm
+        y = self.chart(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
+        return y, log_prior - proposal - (x[:, None] - y).square_().sum(dim=2) / (2 * t)
+
+    def _log_density(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> torch.Tensor:
+        log_norm = np.log(self.samples) + self.dimension / 2 * np.log(2 * np.pi * t)
+        return torch.logsumexp(logs, dim=1) - log_norm
+
+    def _all_averages(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+        w = torch.softmax(logs, dim=1)[:, None]
+        mean = w @ y
+        centred = y - mean
+        error = (w**2 @ centred**2).sqrt()
+        jacobian = centred.mT @ (w.mT * centred) / t
+        return mean[:, 0], error[:, 0], jacobian, self._log_density(y, logs, t)
 
     def _laplace(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Most probable z for each x, and the root of the covariance around it, for the linearised chart."""
+        """Most probable z for each x, from several starts, and the root of the linearised posterior's covariance."""
 
         def energy(z: torch.Tensor) -> torch.Tensor:
             return ((x - self.chart(z)) ** 2).sum(dim=1) / (2 * t) + (z**2).sum(dim=1) / 2
 
-        starts = self._draws[:1_000]
-        levels = torch.cdist(x, self.chart(starts)) ** 2 / (2 * t) + (starts**2).sum(dim=1) / 2
-        z, unit = starts[levels.argmin(dim=1)], torch.eye(starts.shape[1], dtype=torch.float64)
+        levels = torch.cdist(x, self.chart(self._starts)) ** 2 / (2 * t) + (self._starts**2).sum(dim=1) / 2
+        best = levels.topk(RESTARTS, largest=False).indices
+        queries, x = x, x.repeat_interleave(RESTARTS, dim=0)
+        z, unit = self._starts[best.ravel()], torch.eye(self.F.shape[1], dtype=torch.float64)
         now, damping = energy(z), x.new_full((len(x), 1, 1), 1e-3)
         for _ in range(STEPS):
             J = self._slopes(z)
@@ -125,6 +137,8 @@ class HiddenManifold(ChartManifold):
             better = active & (then < now)
             z, now = torch.where(better[:, None], z + step, z), torch.where(better, then, now)
             damping = torch.where(better[:, None, None], damping / 5, damping * 5)
+        rows = torch.arange(len(queries))
+        z = z.reshape(len(queries), RESTARTS, -1)[rows, now.reshape(-1, RESTARTS).argmin(dim=1)]
         J = self._slopes(z)
         covariance = torch.linalg.inv(J.mT @ J / t + unit)
         return z, torch.linalg.cholesky((covariance + covariance.mT) / 2)

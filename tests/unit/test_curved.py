@@ -9,7 +9,15 @@ from scipy.special import ive
 
 from memolib import spectra, theory
 from memolib.empirical import Empirical
-from memolib.manifolds import ChartManifold, HiddenManifold, LinearManifold, SphereManifold, chart, random_rotation
+from memolib.manifolds import (
+    ChartManifold,
+    GaussianMixture,
+    HiddenManifold,
+    LinearManifold,
+    SphereManifold,
+    chart,
+    random_rotation,
+)
 from memolib.memorization import collapse_time
 from memolib.points import add_noise, gaussian
 
@@ -184,6 +192,26 @@ def test_collapse_time_by_information(N):
     assert found.t == pytest.approx(theory.local_collapse_time(-np.log(2 * np.pi), 1, N), abs=4 * found.error)
 
 
+def test_collapse_time_of_clusters_is_beyond_their_plateau():
+    """Two narrow clusters: the information stands at ln 2 over many decades before it rises again."""
+    law = GaussianMixture([[50.0, 0.0], [-50.0, 0.0]], [1e-6, 1e-6])
+    found = collapse_time(law.sample(400, seed=30), law, 10, seed=31)
+    assert found.t == pytest.approx(theory.collapse_time([1e-6, 1e-6], 5), abs=4 * found.error)
+    assert 0 < found.error < 0.2 * found.t
+
+
+@pytest.mark.parametrize("f, share", [(torch.tanh, 1.0), (torch.sin, 0.99), (lambda y: torch.tanh(8 * y), 0.98)])
+def test_the_most_probable_coordinates_are_found(f, share):
+    """At points A the mode found is at least as probable as the z that made them, but for rare points."""
+    law, t = HiddenManifold(gaussian(30, 5, seed=4) / 5**0.5, f, samples=500), 0.1
+    z = law.latents(400, seed=32)
+    x = add_noise(law.chart(z), t, seed=33)
+    energies = [
+        ((x - law.chart(v)) ** 2).sum(dim=1) / (2 * t) + (v**2).sum(dim=1) / 2 for v in (law._laplace(x, t)[0], z)
+    ]
+    assert (energies[0] <= energies[1] + 1e-6).double().mean() >= share
+
+
 def test_local_collapse_time_is_the_small_noise_limit():
     s2, y = np.array([1.0, 0.5, 0.2]), gaussian(20, 3, seed=24).numpy() * np.sqrt([1.0, 0.5, 0.2])
     log_density = -((y**2 / s2 + np.log(2 * np.pi * s2)).sum(axis=1)) / 2
@@ -258,6 +286,7 @@ def test_bad_laws_are_named():
         (lambda: collapse_time(np.ones((3, 2)), circle, 1), "N is 1.0; allowed are finite numbers above 1"),
         (lambda: collapse_time(np.ones((3, 2)), circle, 10), "y has 3 points of variance 0; allowed are"),
         (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10), "N is 10; allowed are numbers whose logarithm"),
+        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 5), "N is 5; allowed are numbers whose logarithm"),
         (lambda: Empirical(np.zeros((2, 1)), [0.5, 0.4]), r"prior has shape \(2,\), sum 0.9; allowed is \(2,\), 1"),
         (lambda: Empirical(np.zeros((2, 1)), [1.0]), r"prior has shape \(1,\)"),
     ):
