@@ -3,7 +3,7 @@
 Weights ``w = softmax(-|x-y_i|^2/2t)``, a Boltzmann distribution at temperature t; ``D = sum w_i y_i`` and
 ``G = dD/dx = Cov_w(y)/t``. The denoiser *is* softmax attention, with the data as keys and values, so on a CPU it runs
 in torch's fused attention kernel, which never stores the weights: ``-|x-y|^2/2t`` is a scalar product of ``(x, 1)/t``
-and ``(y, -|y|^2/2)``, up to what all y share. Elsewhere data and queries are taken in blocks, so that the memory beyond inputs,
+and ``(y, -|y|^2/2)``, up to what all y share. Elsewhere data and queries are taken in blocks. The memory beyond inputs,
 one copy of the data and results is a few times ``BLOCK_BYTES``, whatever the number of points.
 
 Accuracy: scalar products of centred points have rounding errors of eps S in units of the data squared, S the largest
