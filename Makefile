@@ -1,6 +1,7 @@
 # make book    installs into .venv, builds the book, says where it is     make serve  builds it and serves it on 127.0.0.1
 # make test    installs, then runs every check                            make lab    opens JupyterLab
 # make execute re-executes all notebooks in place (NOTEBOOKS=... for some)
+# make bench   measures speed and memory against plain ways (some minutes)
 # make zip     the built book for reading offline                         make lock   renews requirements.txt
 
 VENV ?= .venv
@@ -11,7 +12,7 @@ HTML := _build/html
 VERSION = $(shell $(BIN)/python -c "import memolib; print(memolib.__version__)")
 BUILD = $(BIN)/jupyter-book build . --all -W -n --keep-going
 
-.PHONY: book test serve lab execute zip lock lint unit notebooks html pages clean
+.PHONY: book test serve lab execute bench zip lock lint unit notebooks html pages clean
 
 book: html
 	@echo "The book is built: $(CURDIR)/$(HTML)/index.html (or: make serve)"
@@ -34,6 +35,9 @@ lab: $(VENV)/installed
 
 execute: $(VENV)/installed
 	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/empirical.py
 
 test: lint unit notebooks html pages
 
