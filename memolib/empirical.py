@@ -7,9 +7,10 @@ and ``(y, -|y|^2/2)``, up to what all y share. Elsewhere data and queries are ta
 one copy of the data and results is a few times ``BLOCK_BYTES``, whatever the number of points.
 
 Accuracy: scalar products of centred points have rounding errors of eps S in units of the data squared, S the largest
-squared norm of centred data and queries, so exponents are off by up to eps S/t. Where that exceeds ``TOLERANCE``
+squared norm of centred data and queries, so exponents are off by up to eps S/2t. Where that exceeds ``TOLERANCE``
 (t below 1e-7 S in float64, 1e-4 S in float32) few points can carry weight: they are found by scalar products, and their
-distances taken from direct differences, in float64. Data with far outliers lose digits when they are centred.
+distances taken from direct differences, in float64 (``log_weights`` and ``variance``, which need all points, take all
+differences, in the data's own type). Data with far outliers lose digits when they are centred.
 """
 
 import math
