@@ -43,7 +43,36 @@ class Weighted(NamedTuple):
     second: torch.Tensor
 
 
-class Empirical:
+class Averages:
+    """What follows from ``ln sum_i exp(power E_i)`` and the mean of the data under these weights.
+
+    A child gives both, by ``_attend(x, t, power=1)``; the shape (N, d) of its data; and whether they have a ``prior``.
+    """
+
+    shape: tuple[int, int]
+    prior = None
+
+    def __call__(self, x, t) -> torch.Tensor:
+        """Denoise: the average of the data under the weights, shape (n, d)."""
+        return self._attend(x, t)[1]
+
+    def score(self, x, t) -> torch.Tensor:
+        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
+        mean = self(x, t)
+        return (mean - as_points("x", x).to(mean)) / as_noise(t)
+
+    def log_density(self, x, t) -> torch.Tensor:
+        """Log density of noisy data (N Gaussians of variance t), shape (n,), in the data's unit to the power -d."""
+        N, d = self.shape
+        log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
+        return self._attend(x, t)[0] - log_norm
+
+    def n_eff(self, x, t) -> torch.Tensor:
+        """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
+        return torch.exp(2 * self._attend(x, t)[0] - self._attend(x, t, 2)[0]).clamp(1, self.shape[0])
+
+
+class Empirical(Averages):
     """Empirical denoiser of a data set; calling it denoises.
 
     All methods of x and t take points x, shape (n, d), and one noise variance t, above 0, unit of the data squared,
@@ -67,34 +96,16 @@ class Empirical:
                 raise ValueError(f"prior has shape {tuple(p.shape)}, sum {float(p.sum()):.9g}; allowed is ({size},), 1")
             self.prior = p.to(self.data)
             self._log_prior = self.prior.log()
+        self.shape = tuple(self.data.shape)
         self._center = self.data.mean(dim=0)
         points = self.data - self._center
         self._keys = torch.cat([points, -(points**2).sum(dim=1, keepdim=True) / 2], dim=1)
         self._points, self._biases = self._keys[:, :-1], self._keys[:, -1]
         self._largest = -2 * float(self._biases.min())
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise: the average of the data under the weights, shape (n, d)."""
-        return self._attend(x, t)[1]
-
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
-        x = self._queries(x)
-        return (self(x, t) - x) / as_noise(t)
-
     def log_weights(self, x, t) -> torch.Tensor:
         """Logarithms of the weights, shape (n, N), the one result of that size; each row's exponentials sum to 1."""
         return torch.log_softmax(self._exponents(self._queries(x) - self._center, as_noise(t)), dim=1)
-
-    def log_density(self, x, t) -> torch.Tensor:
-        """Log density of noisy data (N Gaussians of variance t), shape (n,), in the data's unit to the power -d."""
-        N, d = self.data.shape
-        log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
-        return self._attend(x, t)[0] - log_norm
-
-    def n_eff(self, x, t) -> torch.Tensor:
-        """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
-        return torch.exp(2 * self._attend(x, t)[0] - self._attend(x, t, 2)[0]).clamp(1, len(self.data))
 
     def weighted(self, x, t) -> Weighted:
         """All sums over the data that need no d x d matrix, in one pass over blocks, as ``Weighted``."""
@@ -112,14 +123,41 @@ class Empirical:
     def jacobian(self, x, t) -> torch.Tensor:
         """Jacobian ``Cov_w/t``, shape (n, d, d), by the points that carry weight; symmetric, eigenvalues 0 or more."""
         x, t = self._queries(x), as_noise(t)
-        return torch.stack([self._covariance(*kept) / t for kept in self._carriers(x, t)])
+        return torch.stack([self._covariance(*carried) / t for carried in self._matter(x, t)])
 
-    def _covariance(self, rows: torch.Tensor, exponents: torch.Tensor) -> torch.Tensor:
+    def spectrum(self, x, t) -> torch.Tensor:
+        """Eigenvalues of the Jacobian, falling, shape (n, d): where fewer than d points matter, of their Gram matrix.
+
+        With s_i = sqrt(w_i) (y_i - D) as rows of S, G is S'S/t, and SS'/t has the same eigenvalues except zeros.
+        """
+        x, t = self._queries(x), as_noise(t)
+        values = x.new_zeros(x.shape)
+        for row, (rows, weights) in zip(values, self._matter(x, t), strict=True):
+            if len(rows) < x.shape[1]:
+                points = self._points[rows]
+                spread = (points - weights @ points) * weights[:, None].sqrt()
+                row[: len(rows)] = torch.linalg.eigvalsh(spread @ spread.T).flip(0)
+            else:
+                row[:] = torch.linalg.eigvalsh(self._covariance(rows, weights)).flip(0)
+        return values.clamp_(min=0) / t
+
+    def _matter(self, x: torch.Tensor, t: float):
+        """Give for each query the data that matter to the Jacobian, and their weights.
+
+        What the others add to any eigenvalue, their weighted ``|x-y|^2/t``, is below 1e-11 (1e-6 in float32) in all.
+        """
+        error = 1e-11 if x.dtype == torch.float64 else 1e-6
+        for rows, exponents in self._carriers(x, t):
+            weights = torch.softmax(exponents, dim=0)
+            shares, order = (weights * (1 - 2 * exponents.clamp(max=0))).sort()
+            kept = order[shares.cumsum(0) > error]
+            yield rows[kept], (weights[kept] / weights[kept].sum()).to(x)
+
+    def _covariance(self, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Weighted covariance of some points, in blocks."""
-        blocks = rows.split(self._data_block())
-        weights = torch.softmax(exponents, dim=0).to(self.data).split(self._data_block())
-        mean = sum(w @ self._points[rows] for w, rows in zip(weights, blocks, strict=True))
-        spreads = ((self._points[rows] - mean) * w[:, None].sqrt() for w, rows in zip(weights, blocks, strict=True))
+        blocks = list(zip(rows.split(self._data_block()), weights.split(self._data_block()), strict=True))
+        mean = sum(w @ self._points[some] for some, w in blocks)
+        spreads = ((self._points[some] - mean).mul_(w[:, None].sqrt()) for some, w in blocks)
         return sum(spread.T @ spread for spread in spreads)
 
     def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:

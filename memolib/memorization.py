@@ -8,7 +8,8 @@ import torch
 from scipy.optimize import brentq
 
 from memolib._tensors import as_noise, as_points
-from memolib._validate import real
+from memolib._validate import count, real, real_array
+from memolib.empirical import BLOCK_BYTES, TOLERANCE
 from memolib.points import add_noise, gaussian
 from memolib.theory.collapse import collapse_time as gaussian_collapse_time
 
@@ -97,6 +98,72 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
         raise ValueError(f"N is {N:g}; allowed are numbers whose logarithm the information of these points passes")
     t = float(np.exp(log_t))
     return CollapseTime(t, float(-t * nats(log_t).std(ddof=1) / len(y) ** 0.5 / slope))
+
+
+class Profile(NamedTuple):
+    """How a data set looks from its own noisy points, at noise variances t.
+
+    Attributes:
+        t: noise variances, shape (T,), unit of the data squared.
+        log_odds: of the own point against all others, ``ln w - ln(1-w)``, shape (T, n); ``sigmoid`` gives the weight w.
+        participation: Y, shape (T, n); ``1/Y`` is N_eff.
+    """
+
+    t: torch.Tensor
+    log_odds: torch.Tensor
+    participation: torch.Tensor
+
+    def information(self, N: int) -> torch.Tensor:
+        """Pointwise information in nats with the N - 1 other data as pool, shape (T, n): ``ln(N-1)`` + log_odds."""
+        return self.log_odds + np.log(N - 1)
+
+
+def profile(data, t, *, n: int | None = None, seed=None) -> Profile:
+    """Own weight, N_eff and information of noisy data points (points A) at many noise variances, in one pass.
+
+    As ``|y + sqrt(t) xi - y_i|^2 = |y-y_i|^2 + 2 sqrt(t) xi (y-y_i) + t |xi|^2``, with one xi a point for all t, two
+    products of matrices serve them all.
+
+    Args:
+        data: N points, 2 or more, shape (N, d); float tensors keep their type, everything else becomes float64.
+        t: noise variances, above 0, shape (T,); for float32 not so small that rounding spoils the answers.
+        n: number of points to look from, the first n; None is all N.
+        seed: int or ``numpy.random.Generator``, of the noise.
+    Returns: Profile. Raises: ValueError for other arguments. Source and Chapter: ``diffusion/collapse``.
+    """
+    y = as_points("data", data)
+    y = y - y.mean(dim=0)
+    if len(y) < 2:
+        raise ValueError(f"data has {len(y)} point; allowed are two or more")
+    n = len(y) if n is None else count("n", n, maximum=len(y))
+    times, squares, rng = real_array("t", t, minimum=0, strict=True), (y**2).sum(dim=1), np.random.default_rng(seed)
+    lowest = float(squares.max()) * torch.finfo(y.dtype).eps / (2 * TOLERANCE.get(y.dtype, 0.01))
+    if times.ndim != 1 or not len(times) or times.min() < lowest:
+        raise ValueError(f"t is {t}; allowed, shape (T,), are values of {lowest:.3g} or more for {y.dtype} data")
+    rows = max(8, BLOCK_BYTES * 4 // (len(y) * y.element_size()))  # wide enough for the products to be fast
+    parts = [_profile(y, squares, slice(i, min(i + rows, n)), times, rng) for i in range(0, n, rows)]
+    return Profile(torch.from_numpy(times), *(torch.cat(sums, dim=1) for sums in zip(*parts, strict=True)))
+
+
+def _profile(y: torch.Tensor, squares: torch.Tensor, rows: slice, times: np.ndarray, rng) -> tuple[torch.Tensor, ...]:
+    """Log odds and participation of some noisy data points, each of shape (T, rows)."""
+    noise = gaussian(*y[rows].shape, seed=rng).to(y)
+    halves = (y[rows] @ y.T).sub_(squares / 2).sub_(squares[rows, None] / 2).clamp_(max=0)
+    cross = (noise @ y.T).sub_((noise * y[rows]).sum(dim=1, keepdim=True))
+    halves[range(len(noise)), range(rows.start, rows.stop)] = -torch.inf  # the own point, whose exponent is 0
+    log_odds, others = y.new_empty(2, len(times), len(noise))
+    few = max(1, BLOCK_BYTES // (8 * len(y) * y.element_size()))  # so that the temporaries stay in the cache
+    for some in range(0, len(noise), few):
+        half, along = halves[some : some + few], cross[some : some + few]
+        exponents, weights = torch.empty_like(half), torch.empty_like(half)
+        for k, t in enumerate(times.tolist()):
+            torch.add(half, along, alpha=t**0.5, out=exponents)
+            top = exponents.mul_(1 / t).amax(dim=1)
+            torch.softmax(exponents, dim=1, out=weights)
+            log_odds[k, some : some + few] = weights.amax(dim=1).log() - top
+            others[k, some : some + few] = torch.linalg.vector_norm(weights, dim=1) ** 2
+    own = torch.sigmoid(log_odds)
+    return log_odds, own**2 + (1 - own) ** 2 * others
 
 
 def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:

@@ -45,7 +45,7 @@ def forward_mode(denoiser, x, t) -> torch.Tensor:
 
 
 def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
-    """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling along the last axis.
+    """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling; its own where it offers them.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
@@ -58,6 +58,8 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
     x, t = as_points("x", x), as_noise(t)
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
+    if method == "exact" and hasattr(denoiser, "spectrum"):
+        return denoiser.spectrum(x, t)
     if method == "exact":
         G = jacobian(denoiser, x, t)
     else:

@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from memolib import (
+    cluster,
     datasets,
     empirical,
     exercises,
@@ -25,7 +26,20 @@ from memolib import (
 )
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
-MODULES = [rem, theory, manifolds, datasets, empirical, spectra, sampling, memorization, plots, explore, exercises]
+MODULES = [
+    rem,
+    theory,
+    manifolds,
+    datasets,
+    empirical,
+    cluster,
+    spectra,
+    sampling,
+    memorization,
+    plots,
+    explore,
+    exercises,
+]
 
 
 @pytest.mark.parametrize("module", ["rem", "theory"])

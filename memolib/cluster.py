@@ -1,0 +1,83 @@
+"""The empirical denoiser of data too large for one machine: shards on the workers of a Dask cluster.
+
+Each worker holds shards of the data and answers for them with an ordinary ``Empirical``; the answers to a block of
+queries are merged as all sums of exponentials are, by their largest logarithm, so that nothing is approximated.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from memolib._tensors import as_noise, as_points
+from memolib.empirical import Averages, Empirical
+
+BLOCK = 1_000  # queries a task
+
+
+class Sharded(Averages):
+    """Empirical denoiser of data in shards on a cluster; calling it denoises, on all workers.
+
+    Its methods are those of ``Empirical`` that need no array of N columns, with the same results up to rounding.
+    Needs the extra ``cluster`` (Dask). A worker that is lost costs time, not answers: what it held is read again
+    (shards given as arrays are sent to all workers that ask, so keep those that are large as functions).
+    """
+
+    def __init__(self, shards: Sequence, address: str):
+        """Hold the data: shards, each an array (N_s, d), or a function that reads one on the worker; one d, one dtype.
+
+        ``address`` is that of the cluster's scheduler, such as ``tcp://127.0.0.1:8786``.
+        Raises: ValueError where there is no shard, or shards differ in d.
+        """
+        from distributed import Client  # an extra: only this class needs it
+
+        if not len(shards):
+            raise ValueError("shards is empty; allowed are one or more")
+        self._client = Client(address, set_as_default=False)
+        self._shards = [self._client.submit(_hold, shard, pure=False) for shard in shards]
+        shapes = self._client.gather([self._client.submit(_shape, shard) for shard in self._shards])
+        if len({d for _, d in shapes}) > 1:
+            raise ValueError(f"shards have shapes {shapes}; allowed are (N_s, d) with one d")
+        self.shape = (sum(N for N, _ in shapes), shapes[0][1])
+
+    def close(self) -> None:
+        """Free the shards and leave the cluster, which goes on."""
+        self._shards = []
+        self._client.close()
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian ``Cov_w/t``, shape (n, d, d): within the shards, and between their means."""
+        x, t = as_points("x", x, self.shape[1]), as_noise(t)
+        parts = self._client.gather([self._client.submit(_spread, shard, x, t) for shard in self._shards])
+        log_z, means, within = (torch.stack(some) for some in zip(*parts, strict=True))
+        weights = torch.softmax(log_z, dim=0)[:, :, None]
+        apart = (means - (weights * means).sum(dim=0)) * (weights / t).sqrt()
+        return (weights[..., None] * within).sum(dim=0) + torch.einsum("sna,snb->nab", apart, apart)
+
+    def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        x, t = as_points("x", x, self.shape[1]), as_noise(t)
+        tasks = [[self._client.submit(_sums, shard, b, t, power) for shard in self._shards] for b in x.split(BLOCK)]
+        merged = [_merge(parts) for parts in self._client.gather(tasks)]
+        return tuple(torch.cat(blocks) for blocks in zip(*merged, strict=True))
+
+
+def _merge(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums over all shards from those over each."""
+    log_z, means = (torch.stack(some) for some in zip(*parts, strict=True))
+    return torch.logsumexp(log_z, dim=0), (torch.softmax(log_z, dim=0)[:, :, None] * means).sum(dim=0)
+
+
+def _hold(shard: Callable | object) -> Empirical:
+    return Empirical(shard() if callable(shard) else shard)
+
+
+def _shape(shard: Empirical) -> tuple[int, int]:
+    return shard.shape
+
+
+def _sums(shard: Empirical, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return shard._attend(x, t, power)
+
+
+def _spread(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    log_z, mean = shard._attend(x, t)
+    return log_z, mean, shard.jacobian(x, t)
