@@ -38,6 +38,9 @@ execute: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/empirical.py
+	$(BIN)/python benchmarks/spectra.py
+	$(BIN)/python benchmarks/cluster.py
+	$(BIN)/python tools/run_times.py
 
 test: lint unit notebooks html pages
 

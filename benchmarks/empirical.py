@@ -1,24 +1,25 @@
 """The empirical denoiser against the plain ways to compute it, in one run: python benchmarks/empirical.py.
 
 For each size: seconds for 1,000 queries (the best of a few runs), the largest deviation from the plain way in float64,
-and the memory
-that the computation takes beyond its inputs. Random data of the data sets' sizes; the cost does not depend on values.
-Prints tables, and writes results/benchmarks/empirical.json with a record of the machine.
+and the memory that the computation takes beyond its inputs; then how time grows with N, Q and d, and the seconds for
+40 noise variances. Random data of the data sets' sizes; the cost does not depend on values. KeOps is timed where it is
+installed (pip install pykeops; it compiles with g++). Prints tables, and writes results/benchmarks/empirical.json.
 """
 
-import json
-import os
-import platform
-import re
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import exponent, megabytes, seconds, table, write
 from torch.nn.functional import scaled_dot_product_attention
 
 from memolib.empirical import Empirical
+from memolib.memorization import profile
+
+try:
+    from pykeops.torch import LazyTensor
+except ImportError:
+    LazyTensor = None
 
 QUERIES = 1_000
 SIZES = {  # N, d, noise variance: about where the weight is on few and on many points
@@ -26,7 +27,6 @@ SIZES = {  # N, d, noise variance: about where the weight is on few and on many 
     "CIFAR-10's size": (50_000, 3_072, 1.0),
     "30 dimensions": (60_000, 30, 0.05),
 }
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "empirical.json"
 
 
 def expanded(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
@@ -63,26 +63,10 @@ def bare_products(x: torch.Tensor, y: torch.Tensor) -> float:
     return seconds(lambda: (x @ y.T, weights @ y))
 
 
-def seconds(run: Callable, repeats: int = 3) -> float:
-    """Best wall-clock time of a few runs."""
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
-
-
-def megabytes(run: Callable) -> float:
-    """Peak memory of a run beyond what is held before it (Linux; elsewhere not a number)."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-        before = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]
-        run()
-        peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
-    except OSError:
-        return float("nan")
-    return (int(peak) - int(before)) / 1024
+def keops(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
+    """KeOps: compiled formulas that never store the weights."""
+    squares = ((LazyTensor(x[:, None, :]) - LazyTensor(y[None, :, :])) ** 2).sum(-1)
+    return (-squares / (2 * t)).sumsoftmaxweight(LazyTensor(y[None, :, :]), dim=1)
 
 
 def one_size(N: int, d: int, t: float, dtype: torch.dtype) -> list[dict]:
@@ -103,11 +87,55 @@ def one_size(N: int, d: int, t: float, dtype: torch.dtype) -> list[dict]:
     for name, run in ways.items():
         error = float((run().double() - exact).abs().max())
         rows.append({"way": name, "s": seconds(run), "MB": megabytes(run), "error": error})
-    few = max(2, 20_000_000 // (N * d))  # NumPy is timed on a few queries
-    once = seconds(lambda: broadcasting(x[:few], y, t), repeats=1) * QUERIES / few
-    error = float((broadcasting(x[:few], y, t).double() - exact[:few]).abs().max())
-    rows.append({"way": f"NumPy broadcasting (timed on {few})", "s": once, "error": error})
+    slow = {"NumPy broadcasting": (broadcasting, max(2, 20_000_000 // (N * d)))}
+    if LazyTensor is not None:
+        slow["KeOps"] = keops, max(20, 100_000_000 // (N * d))
+    for name, (run, few) in slow.items():  # timed on a few queries
+        error = float((run(x[:few], y, t).double() - exact[:few]).abs().max())
+        once = seconds(lambda run=run, few=few: run(x[:few], y, t), repeats=1) * QUERIES / few
+        rows.append({"way": f"{name} (timed on {few})", "s": once, "error": error})
     return rows
+
+
+def scaling() -> dict[str, list[dict]]:
+    """Seconds against N, Q and d, one at a time, about N = 20,000, Q = 500 and d = 784, in float32."""
+    generator, middle, tables = torch.Generator().manual_seed(2), {"N": 20_000, "Q": 500, "d": 784}, {}
+    ranges = {
+        "N": (2_500, 5_000, 10_000, 20_000, 40_000, 80_000),
+        "Q": (64, 125, 250, 500, 1_000, 2_000),
+        "d": (49, 98, 196, 392, 784, 1_568, 3_136),
+    }
+    for name, sizes in ranges.items():
+        rows = []
+        for size in sizes:
+            N, Q, d = (middle | {name: size}).values()
+            y = torch.rand(N, d, generator=generator) * 0.3
+            x, D = y[:Q] + torch.randn(Q, d, generator=generator), Empirical(y)
+            D(x, 1.0)  # warm
+            rows.append({name: size, "memolib": seconds(lambda D=D, x=x: D(x, 1.0))})
+            rows[-1]["softmax of expanded distances"] = seconds(lambda x=x, y=y: expanded(x, y, 1.0))
+        last = {name: "exponent"}
+        for way in ("memolib", "softmax of expanded distances"):
+            last[way], last[f"{way}, error"] = exponent(sizes, [row[way] for row in rows])
+        tables[f"time against {name}"] = [*rows, last]
+    return tables
+
+
+def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
+    """Own weight, N_eff and information of all N points at 40 noise variances: one pass, and one call for each."""
+    y = torch.rand(N, d, generator=torch.Generator().manual_seed(3)) * 0.3
+    times, few = np.geomspace(30, 0.3, steps), 500
+
+    def one_by_one() -> None:
+        D = Empirical(y)
+        for t in times:
+            x = y[:few] + t**0.5 * torch.randn(few, d)
+            D.n_eff(x, t), D.log_density(x, t)
+
+    return [
+        {"way": "memolib.memorization.profile, all points", "s": seconds(lambda: profile(y, times, seed=0), repeats=1)},
+        {"way": f"one noise variance at a time (timed on {few} points)", "s": seconds(one_by_one, 1) * N / few},
+    ]
 
 
 def single_precision() -> list[dict]:
@@ -140,21 +168,11 @@ def main() -> None:
                 error = f"error {row['error']:.1e}" if "error" in row else ""
                 print(f"{row['way']:38} {row['s']:8.3f} s {row['s'] / rows[0]['s']:7.2f} x  {memory}   {error}")
     tables["float32 against float64"] = single_precision()
-    print("\nfloat32 against float64, largest error in units of the data's spread")
-    for row in tables["float32 against float64"]:
-        print("   ".join(f"{key} {value:.1e}" for key, value in row.items()))
-    record = {
-        "command": "python benchmarks/empirical.py",
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-        "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "seconds": round(time.perf_counter() - start, 1),
-        "queries": QUERIES,
-    }
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps({"record": record, "tables": tables}, indent=1) + "\n")
-    os.replace(part, RESULT)
+    tables |= scaling()
+    tables["40 noise variances, N = 60,000, d = 784, float32"] = many_noises()
+    for title in list(tables)[-5:]:
+        table(title, tables[title])
+    write("empirical", tables, start, queries=QUERIES, keops="installed" if LazyTensor else "not installed")
 
 
 if __name__ == "__main__":

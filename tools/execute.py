@@ -17,9 +17,8 @@ from nbclient import NotebookClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.notebooks import NUMBER, ROOT, chapters, fingerprint, read
+from tools.run_times import RUN_TIMES, write_page
 
-RUN_TIMES = ROOT / "results" / "run_times.json"
-PAGE = ROOT / "book" / "reference" / "run_times.md"
 # Exercise checks are left out: what they print for a blank answer is the same whatever they check.
 LOADED = [
     '*sorted(m for m in __import__("sys").modules'
@@ -85,22 +84,6 @@ def peak_memory(pid: int) -> float:
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
 
 
-def write_page(times: dict[str, list[float]]) -> None:
-    """Write the page of run times from the record."""
-    names = [path.relative_to(ROOT).as_posix() for path in chapters()]
-    rows = [
-        f"| [{Path(name).stem}](../{name.removeprefix('book/')}) | {times[name][0]:.0f} s | {times[name][1]:.0f} MB |"
-        for name in names
-        if name in times
-    ]
-    PAGE.write_text(
-        "# Run times\n\n"
-        "Each notebook of the book, run from top to bottom in a clean kernel on one core, including the frames\n"
-        "that it draws for its explorable figures. Written by `make execute`.\n\n"
-        "| notebook | time | peak memory |\n| --- | ---: | ---: |\n" + "\n".join(rows) + "\n"
-    )
-
-
 def main(arguments: list[str]) -> None:
     """Execute the notebooks named, or all."""
     os.environ.update(QUIET)
@@ -114,7 +97,7 @@ def main(arguments: list[str]) -> None:
         print(f"{name}: {seconds:.1f} s, peak {megabytes:.0f} MB", flush=True)
     RUN_TIMES.parent.mkdir(exist_ok=True)
     RUN_TIMES.write_text(json.dumps(times, indent=1) + "\n")
-    write_page(times)
+    write_page()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from memolib import (
     rem,
     sampling,
     spectra,
+    sweeps,
     theory,
 )
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked

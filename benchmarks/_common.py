@@ -1,0 +1,64 @@
+"""What the benchmarks share: timing, memory, and results written with their record."""
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
+
+
+def seconds(run: Callable, repeats: int = 3) -> float:
+    """Best wall-clock time of a few runs."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def megabytes(run: Callable) -> float:
+    """Peak memory of a run beyond what is held before it (Linux; elsewhere not a number)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
+        before = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+        run()
+        peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
+    except OSError:
+        return float("nan")
+    return (int(peak) - int(before)) / 1024
+
+
+def exponent(sizes: list[float], times: list[float]) -> tuple[float, float]:
+    """Power of the size that the time grows with, by least squares of logarithms, and its standard error."""
+    (slope, _), covariance = np.polyfit(np.log(sizes), np.log(times), 1, cov=True)
+    return float(slope), float(covariance[0, 0] ** 0.5)
+
+
+def table(title: str, rows: list[dict]) -> None:
+    """Print rows of names and numbers."""
+    print(f"\n{title}")
+    for row in rows:
+        print("   ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+
+
+def write(name: str, tables: dict, start: float, **more) -> None:
+    """Write results/benchmarks/NAME.json with a record of command and machine, in one step."""
+    record = {
+        "command": f"python benchmarks/{name}.py",
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "threads": torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    part = RESULTS / f"{name}.part"
+    part.write_text(json.dumps({"record": record | more, "tables": tables}, indent=1) + "\n")
+    os.replace(part, RESULTS / f"{name}.json")

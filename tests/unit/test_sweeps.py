@@ -1,0 +1,169 @@
+"""Sweeps: every result once, in a file of its own, whatever fails, stops or dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+
+from memolib import sweeps
+from memolib.sweeps import code_digest, grid, sweep
+
+
+def calls(folder):
+    return len(list(folder.glob("called-*")))
+
+
+def make_run(log):
+    """A run that leaves a trace of every call, and of what kind of process made it."""
+
+    def run(a, b):
+        import os
+        import uuid
+        from pathlib import Path
+
+        Path(log, f"called-{uuid.uuid4()}").touch()
+        if a == 2:
+            raise RuntimeError(f"no answer for a = {a}")
+        return {"sum": a + b, "curve": [a, b], "pid": os.getpid()}
+
+    return run
+
+
+def test_grid_has_all_combinations_in_order():
+    assert grid(N=(10, 20), seed=range(2)) == [
+        {"N": 10, "seed": 0},
+        {"N": 10, "seed": 1},
+        {"N": 20, "seed": 0},
+        {"N": 20, "seed": 1},
+    ]
+    assert grid() == [{}]
+
+
+def test_results_are_kept_and_failures_reported(tmp_path, capsys):
+    run, folder = make_run(tmp_path), tmp_path / "results"
+    first = sweep(run, grid(a=(1, 2, 3), b=(10, 20)), folder)
+    assert [r["result"]["sum"] for r in first.done] == [11, 21, 13, 23] and calls(tmp_path) == 6
+    assert [c for c, _ in first.failed] == [{"a": 2, "b": 10}, {"a": 2, "b": 20}]
+    assert all("RuntimeError: no answer for a = 2" in error for _, error in first.failed)
+    assert "no answer for a = 2" in capsys.readouterr().err
+    again = sweep(run, grid(a=(3, 2, 1), b=(20,)), folder)  # only what failed runs again
+    assert [r["result"]["sum"] for r in again.done] == [23, 21] and calls(tmp_path) == 7
+    table = first.table()
+    assert table.dtype.names == ("a", "b", "sum", "pid") and table["sum"].tolist() == [11, 21, 13, 23]
+    assert not list(folder.glob("*.part")) and sweep(run, [], folder).table().size == 0
+
+
+def test_a_file_tells_how_it_was_made(tmp_path):
+    sweep(make_run(tmp_path), [{"a": 1, "b": 2}], tmp_path / "r")
+    (path,) = (tmp_path / "r").iterdir()
+    stored = json.loads(path.read_text())
+    assert stored["configuration"] == {"a": 1, "b": 2} and stored["code"] == code_digest(make_run(tmp_path))
+    assert stored["made"]["numpy"] == np.__version__ and stored["seconds"] >= 0
+
+
+def test_code_makes_the_name_and_words_do_not():
+    def one(x):
+        return {"y": x + 1}
+
+    def other(x):
+        """Words."""
+        return {"y": x + 1}  # more words
+
+    def changed(x):
+        return {"y": x + 2}
+
+    names = {code_digest(f).replace(f.__name__, "") for f in (one, other, changed)}
+    assert len(names) == 3  # by name
+    one.__name__ = "one"
+    assert code_digest(one) == code_digest(one) != code_digest(one, [sweeps])
+    source = "def f(x):\n    {}return x\n"
+    assert _digest_of(source.format("")) == _digest_of(source.format('"""Doc."""\n    '))
+    assert _digest_of(source.format("")) != _digest_of(source.format("x = 2 * x\n    "))
+
+
+def _digest_of(source):
+    import linecache
+
+    name = f"<{source}>"
+    linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    space = {}
+    exec(compile(source, name, "exec"), space)
+    return code_digest(space["f"])
+
+
+def test_bad_configurations_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="configurations has 1 repeated"):
+        sweep(make_run(tmp_path), [{"a": 1, "b": 1}] * 2, tmp_path)
+    for bad in ({"a": {1}}, {"a": float("nan")}):
+        with pytest.raises(ValueError, match="configurations has"):
+            sweep(make_run(tmp_path), [bad], tmp_path)
+
+
+def test_a_result_that_cannot_be_stored_is_a_failure(tmp_path):
+    def run(a):
+        return {"a": {a}}
+
+    assert "not JSON serializable" in sweep(run, [{"a": 1}], tmp_path).failed[0][1]
+
+
+def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
+    """kill -9 in the third of four runs: the two results before it are there, and are not computed again."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import sys, time
+            from pathlib import Path
+            from memolib.sweeps import grid, sweep
+
+            def run(a):
+                Path(f"called-{a}-{time.time_ns()}").touch()
+                if a == 2 and sys.argv[1:] == ["slow"]:
+                    time.sleep(60)
+                return {"square": a * a}
+
+            print([r["result"]["square"] for r in sweep(run, grid(a=range(4)), "results").done])
+            """
+        )
+    )
+    first = subprocess.Popen([sys.executable, script, "slow"], cwd=tmp_path)
+    while not list(tmp_path.glob("called-2-*")):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    assert len(list((tmp_path / "results").glob("*.json"))) == 2
+    second = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert second.stdout == "[0, 1, 4, 9]\n"
+    assert [len(list(tmp_path.glob(f"called-{a}-*"))) for a in range(4)] == [1, 1, 2, 1]
+
+
+def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path):
+    from distributed import LocalCluster
+
+    def run(a, b, log=str(tmp_path)):
+        import os
+        import time
+        from pathlib import Path
+
+        started = Path(log, f"started-{a}")
+        if a == 1 and not started.exists():
+            started.write_text(str(os.getpid()))
+            os.kill(os.getpid(), 9)  # this worker dies in mid-run
+        time.sleep(0.2)
+        if a == 2:
+            raise RuntimeError("no answer")
+        return {"sum": a + b, "pid": os.getpid()}
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
+        spread = sweep(run, grid(a=range(5), b=(1, 2)), tmp_path / "cluster", address=local.scheduler_address)
+    assert (tmp_path / "started-1").exists() and len(spread.failed) == 2
+    here = sweep(run, grid(a=range(5), b=(1, 2)), tmp_path / "here")
+    assert [r["result"]["sum"] for r in spread.done] == [r["result"]["sum"] for r in here.done]
+    pids = {r["result"]["pid"] for r in spread.done}
+    assert len(pids) >= 2 and os.getpid() not in pids

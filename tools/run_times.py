@@ -1,0 +1,183 @@
+"""Write the page of run times from results/run_times.json and results/benchmarks: python tools/run_times.py."""
+
+import json
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+
+from memolib import plots
+from tools.notebooks import ROOT, chapters
+
+RUN_TIMES = ROOT / "results" / "run_times.json"
+PAGE = ROOT / "book" / "reference" / "run_times.md"
+FIGURE = PAGE.with_name("scaling.svg")
+WAYS = "memolib", "softmax of expanded distances"
+
+
+def markdown(columns: list[str], rows: list[list[str]]) -> str:
+    """Give a table, its first column to the left and the others to the right."""
+    lines = [columns, ["---"] + ["---:"] * (len(columns) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def number(value: float, form: str = ".3g") -> str:
+    """Write a number with thousands separators, or as a power of ten where it is very small."""
+    if 0 < abs(value) < 1e-3:
+        mantissa, power = f"{value:.0e}".split("e")
+        return f"{mantissa}e{int(power)}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:{form}}"
+
+
+def benchmark(name: str) -> tuple[dict, dict]:
+    """Record and tables of a benchmark."""
+    stored = json.loads((ROOT / "results" / "benchmarks" / f"{name}.json").read_text())
+    return stored["record"], stored["tables"]
+
+
+def notebooks() -> str:
+    """Seconds and memory of every chapter."""
+    times, rows = json.loads(RUN_TIMES.read_text()), []
+    for path in chapters():
+        name = path.relative_to(ROOT).as_posix()
+        seconds, megabytes = times[name]
+        rows.append([f"[{path.stem}](../{name.removeprefix('book/')})", f"{seconds:.0f} s", f"{megabytes:.0f} MB"])
+    return f"""Each notebook of the book, run from top to bottom in a clean kernel on one core, including the frames
+that it draws for its explorable figures.
+
+{markdown(["notebook", "time", "peak memory"], rows)}"""
+
+
+def denoiser(record: dict, tables: dict) -> str:
+    """The empirical denoiser against the plain ways, and how its time grows."""
+    parts = []
+    for title, rows in tables.items():
+        if "N = " not in title or "noise" in title:
+            continue
+        bare = rows[0]["s"]
+        lines = [
+            [
+                row["way"],
+                f"{number(row['s'])} s",
+                f"{row['s'] / bare:.2f}",
+                f"{number(max(row['MB'], 0), '.0f')} MB" if "MB" in row else "",
+                number(row["error"]) if "error" in row else "",
+            ]
+            for row in rows
+        ]
+        parts.append(f"### {title}\n\n{markdown(['way', 'time', 'over two products', 'memory', 'error'], lines)}")
+    slopes = {name: tables[f"time against {name}"][-1] for name in "NQd"}
+    fits = [[name, *(f"{v[way]:.2f} ± {v[f'{way}, error']:.2f}" for way in WAYS)] for name, v in slopes.items()]
+    single = [[number(v) for v in row.values()] for row in tables["float32 against float64"]]
+    noises = tables["40 noise variances, N = 60,000, d = 784, float32"]
+    return f"""{record["queries"]:,} queries to the empirical denoiser of random points of a data set's size: best time of a few runs,
+memory beyond the inputs, and the largest error against float64, in units of the coordinates.
+The two bare products of matrices (queries by data, weights by data) are what every way needs.
+Public attention, `torch.cdist` and the softmax of expanded distances are the usual few lines; NumPy and KeOps take the
+differences themselves, which costs them the fast product of matrices. KeOps was {record["keops"]}.
+
+{chr(10).join(part + chr(10) for part in parts)}
+### How the time grows
+
+```{{figure}} {FIGURE.name}
+:name: fig-run-scaling
+:alt: Three panels with rising straight lines on logarithmic axes, time against the number of points, of queries and of dimensions. The line of memolib lies below that of the plain softmax in every panel, and flattens for few dimensions.
+
+Seconds of the empirical denoiser against the number of points N, of queries Q and of dimensions d, the other two held at 20,000, 500 and 784, in float32.
+```
+
+Fitted exponents, with the standard error of the fit:
+
+{markdown(["time grows with the power", *WAYS], fits)}
+
+All are near 1, as the count of operations, 4NQd, says; below it where something else than the products counts, as with few
+dimensions.
+
+### Small noise in float32
+
+Largest error in units of the data's spread, on smooth random images of 784 pixels:
+
+{markdown(["t", *WAYS], single)}
+
+### Forty noise variances at once
+
+Own weight, N_eff and information of all 60,000 points of MNIST's size:
+
+{markdown(["way", "time"], [[row["way"], f"{number(row['s'])} s"] for row in noises])}"""
+
+
+def spectra(tables: dict) -> str:
+    """Jacobian spectra."""
+    (rows,) = tables.values()
+    lines = [[number(value) for value in row.values()] for row in rows]
+    return f"""Eigenvalues of the Jacobian of the empirical denoiser of 60,000 points in 784 dimensions, in milliseconds a noisy point
+(average of 100 points; automatic differentiation, forward mode, is timed on two). The data are smooth functions of 15 hidden
+coordinates, in float32; the last column is the largest deviation between the two, over the largest eigenvalue.
+
+{markdown(list(rows[0]), lines)}"""
+
+
+def cluster(record: dict, tables: dict) -> str:
+    """The denoiser on worker processes, and an estimate for larger data."""
+    measured = [[r["where"], f"{number(r['s'])} s", number(r["deviation"])] for r in tables["measured"]]
+    columns = list(tables["estimated"][0])
+    estimated = [
+        [r["data"], *(f"{r[c]:.2g}" if r[c] > 1e6 else number(r[c]) for c in columns[1:])] for r in tables["estimated"]
+    ]
+    return f"""`memolib.cluster.Sharded` takes the same queries to shards of the data on the workers of a Dask cluster.
+1,000 queries to 60,000 points in 784 dimensions, in float32:
+
+{markdown(["where", "time", "deviation"], measured)}
+
+*What would larger data cost?* A query needs $4Nd$ operations, whatever the noise: $2Nd$ for the exponents and $2Nd$ for the
+average. The two workers above did {record["rate"] / 1e9:.0f} billion operations per second and core. At this rate:
+
+{markdown(columns, estimated)}
+
+(Data and one centred copy of them must fit the workers' memory; the answers, $Qd$ numbers a shard, travel, the data do not.)"""
+
+
+def write_page() -> None:
+    """Write page and figure."""
+    record, tables = benchmark("empirical")
+    plots.use_style()
+    figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), sharey=True)
+    for ax, name in zip(axes, "NQd", strict=True):
+        rows = tables[f"time against {name}"][:-1]
+        for way, mark in zip(WAYS, "os", strict=True):
+            ax.loglog([r[name] for r in rows], [r[way] for r in rows], f"{mark}-", ms=4, label=way)
+        ax.set(xlabel={"N": "points $N$", "Q": "queries $Q$", "d": "dimensions $d$"}[name])
+    axes[0].set(ylabel="seconds")
+    axes[0].legend(fontsize=7)
+    figure.savefig(FIGURE, metadata={"Date": None})
+    spectra_tables, (cluster_record, cluster_tables) = benchmark("spectra")[1], benchmark("cluster")
+    PAGE.write_text(f"""# Run times
+
+Written by `make execute` and `make bench` from what they measured.
+
+## Notebooks
+
+{notebooks()}
+
+## The empirical denoiser
+
+{denoiser(record, tables)}
+
+## Spectra
+
+{spectra(spectra_tables)}
+
+## Past one machine
+
+{cluster(cluster_record, cluster_tables)}
+
+Measured on {record["machine"]} ({record["threads"]} threads), Python {record["versions"]["python"]}, torch {record["versions"]["torch"]}. `make bench` measures again.
+""")
+
+
+if __name__ == "__main__":
+    write_page()
