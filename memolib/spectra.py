@@ -6,10 +6,12 @@ Eigenvalues of G are near 1 along the data's manifold and near 0 across it; sign
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch.func import jvp, vmap
+from torch.func import jvp, vjp, vmap
 
 from memolib._tensors import as_noise, as_points
+from memolib._validate import count
 
 METHODS = ("exact", "perturbation")
 
@@ -66,6 +68,70 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
         kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
         G = torch.stack([(denoiser(x + k, t) - denoiser(x - k, t)) / (2 * t**0.5) for k in kicks], dim=-1)
     return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
+
+
+class Leading(NamedTuple):
+    """Part of the spectrum of the symmetric part of Jacobians.
+
+    Attributes:
+        values: eigenvalues, falling, shape (n, k).
+        vectors: orthonormal eigenvectors as columns, shape (n, d, k).
+        error: residual ``|G v - v lambda|``, shape (n, k): within it of each value lies an eigenvalue.
+    """
+
+    values: torch.Tensor
+    vectors: torch.Tensor
+    error: torch.Tensor
+
+
+def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, seed=None) -> Leading:
+    """Largest eigenvalues of Jacobians without the Jacobians: block Krylov spaces from a random start.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, built from torch operations (``torch.func``).
+        x: points, shape (n, d).
+        t: noise variance, above 0.
+        k: number of eigenvalues, from 1 to d.
+        blocks: of about k products with G and as many with its transpose, 1 or more; more of them are more accurate.
+        trailing: the smallest instead; of a denoiser they are near 0, and close together.
+        seed: int or ``numpy.random.Generator``, of the start.
+    Returns: Leading. Raises: ValueError for other arguments.
+    Source: Musco and Musco, arXiv 1504.05477, algorithm 2. Chapter: ``networks/training``.
+    """
+    x, t = as_points("x", x), as_noise(t)
+    n, d = x.shape
+    k, blocks = count("k", k, maximum=d), count("blocks", blocks)
+    pull = vjp(lambda points: denoiser(points, t), x)[1]
+
+    def product(V: torch.Tensor) -> torch.Tensor:
+        push = vmap(lambda v: jvp(lambda points: denoiser(points, t), (x,), (v,))[1], -1, -1)
+        return (push(V) + vmap(lambda v: pull(v)[0], -1, -1)(V)) / 2
+
+    width = min(d, k + max(8, k // 10))
+    block = torch.linalg.qr(torch.from_numpy(np.random.default_rng(seed).standard_normal((n, d, width))).to(x))[0]
+    spaces, images = [block], [product(block)]
+    while len(spaces) <= blocks and (len(spaces) + 1) * width <= d:
+        block, basis = images[-1], torch.cat(spaces, dim=2)
+        for _ in range(2):  # twice is enough for orthogonality to rounding
+            block = torch.linalg.qr(block - basis @ (basis.mT @ block))[0]
+        spaces.append(block)
+        images.append(product(block))
+    basis, image = torch.cat(spaces, dim=2), torch.cat(images, dim=2)
+    values, rotation = torch.linalg.eigh(basis.mT @ image)
+    some = slice(0, k) if trailing else slice(-k, None)
+    values, rotation = values[:, some].flip(1), rotation[:, :, some].flip(2)
+    vectors = basis @ rotation
+    return Leading(values, vectors, (image @ rotation - vectors * values[:, None]).norm(dim=1))
+
+
+def asymmetry(G: torch.Tensor) -> torch.Tensor:
+    """Antisymmetric part of Jacobians over their symmetric part, by Frobenius norm, shape (n,); 0 for exact denoisers.
+
+    Args:
+        G: Jacobians, shape (n, d, d).
+    Chapter: ``networks/training``.
+    """
+    return torch.linalg.matrix_norm(G - G.mT) / torch.linalg.matrix_norm(G + G.mT)
 
 
 def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
