@@ -107,10 +107,11 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
         push = vmap(lambda v: jvp(lambda points: denoiser(points, t), (x,), (v,))[1], -1, -1)
         return (push(V) + vmap(lambda v: pull(v)[0], -1, -1)(V)) / 2
 
-    width = min(d, k + max(8, k // 10))
+    width = k + max(8, k // 10)
+    width = d if (blocks + 1) * width >= d else width  # then the whole space costs no more
     block = torch.linalg.qr(torch.from_numpy(np.random.default_rng(seed).standard_normal((n, d, width))).to(x))[0]
     spaces, images = [block], [product(block)]
-    while len(spaces) <= blocks and (len(spaces) + 1) * width <= d:
+    while len(spaces) <= blocks and width < d:
         block, basis = images[-1], torch.cat(spaces, dim=2)
         for _ in range(2):  # twice is enough for orthogonality to rounding
             block = torch.linalg.qr(block - basis @ (basis.mT @ block))[0]
