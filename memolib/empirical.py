@@ -144,14 +144,18 @@ class Empirical(Averages):
     def _matter(self, x: torch.Tensor, t: float):
         """Give for each query the data that matter to the Jacobian, and their weights.
 
-        What the others add to any eigenvalue, their weighted ``|x-y|^2/t``, is below 1e-11 (1e-6 in float32) in all.
+        What the others add to any eigenvalue, at most their weighted ``|y-D|^2/t``, is below 1e-11 (1e-6 in float32).
         """
         error = 1e-11 if x.dtype == torch.float64 else 1e-6
         for rows, exponents in self._carriers(x, t):
-            weights = torch.softmax(exponents, dim=0)
-            shares, order = (weights * (1 - 2 * exponents.clamp(max=0))).sort()
+            blocks, weights = rows.split(self._data_block()), torch.softmax(exponents, dim=0).to(x)
+            parts = weights.split(self._data_block())
+            mean = sum(w @ self._points[some] for some, w in zip(blocks, parts, strict=True))
+            along = torch.cat([self._points[some] @ mean for some in blocks])
+            squares = (mean @ mean - 2 * along - 2 * self._biases[rows]).clamp(min=0)
+            shares, order = (weights * (1 + squares / t)).sort()
             kept = order[shares.cumsum(0) > error]
-            yield rows[kept], (weights[kept] / weights[kept].sum()).to(x)
+            yield rows[kept], weights[kept] / weights[kept].sum()
 
     def _covariance(self, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """Weighted covariance of some points, in blocks."""

@@ -70,6 +70,29 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
     return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
 
 
+def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> torch.Tensor:
+    """One minus the squared singular values of t^(1/2) times stacked scores: near 1 along the manifold, 0 across it.
+
+    The scores at noisy copies of a point on the manifold point back to it, across it: a finite kick, no Jacobian.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        x: points on or near the data's manifold, shape (n, d).
+        t: noise variance, above 0, of the copies and of the scores there.
+        copies: of each point, 1 or more; 4d by default.
+        seed: int or ``numpy.random.Generator``, of the noise.
+    Returns: falling, shape (n, d); the mean over copies, so that their number only sets the noise. Raises: ValueError
+    for other arguments. Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter: ``networks/training``.
+    """
+    x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
+    copies, values = 4 * x.shape[1] if copies is None else count("copies", copies), []
+    for point in x:
+        noisy = point + t**0.5 * torch.from_numpy(rng.standard_normal((copies, x.shape[1]))).to(x)
+        back = (denoiser(noisy, t) - noisy) / t**0.5
+        values.append(1 - torch.linalg.eigvalsh(back.T @ back / copies))
+    return torch.stack(values)
+
+
 class Leading(NamedTuple):
     """Part of the spectrum of the symmetric part of Jacobians.
 

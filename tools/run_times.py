@@ -116,7 +116,7 @@ def spectra(tables: dict) -> str:
     lines = [[number(value) for value in row.values()] for row in rows]
     return f"""Eigenvalues of the Jacobian of the empirical denoiser of 60,000 points in 784 dimensions, in milliseconds a noisy point
 (average of 100 points; automatic differentiation, forward mode, is timed on two). The data are smooth functions of 15 hidden
-coordinates, in float32; the last column is the largest deviation between the two, over the largest eigenvalue.
+coordinates, in float32; the last column is the largest deviation between the two.
 
 {markdown(list(rows[0]), lines)}"""
 
@@ -141,21 +141,12 @@ average. The two workers above did {record["rate"] / 1e9:.0f} billion operations
 (Data and one centred copy of them must fit the workers' memory; the answers, $Qd$ numbers a shard, travel, the data do not.)"""
 
 
-def write_page() -> None:
-    """Write page and figure."""
+def page() -> str:
+    """Text of the page."""
     record, tables = benchmark("empirical")
-    plots.use_style()
-    figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), sharey=True)
-    for ax, name in zip(axes, "NQd", strict=True):
-        rows = tables[f"time against {name}"][:-1]
-        for way, mark in zip(WAYS, "os", strict=True):
-            ax.loglog([r[name] for r in rows], [r[way] for r in rows], f"{mark}-", ms=4, label=way)
-        ax.set(xlabel={"N": "points $N$", "Q": "queries $Q$", "d": "dimensions $d$"}[name])
-    axes[0].set(ylabel="seconds")
-    axes[0].legend(fontsize=7)
-    figure.savefig(FIGURE, metadata={"Date": None})
-    spectra_tables, (cluster_record, cluster_tables) = benchmark("spectra")[1], benchmark("cluster")
-    PAGE.write_text(f"""# Run times
+    (_, spectra_tables), (cluster_record, cluster_tables) = benchmark("spectra"), benchmark("cluster")
+    machine, versions = f"{record['machine']} ({record['threads']} threads)", record["versions"]
+    return f"""# Run times
 
 Written by `make execute` and `make bench` from what they measured.
 
@@ -175,8 +166,28 @@ Written by `make execute` and `make bench` from what they measured.
 
 {cluster(cluster_record, cluster_tables)}
 
-Measured on {record["machine"]} ({record["threads"]} threads), Python {record["versions"]["python"]}, torch {record["versions"]["torch"]}. `make bench` measures again.
-""")
+Measured on {machine} with Python {versions["python"]} and torch {versions["torch"]}. `make bench` measures again.
+"""
+
+
+def draw(tables: dict) -> None:
+    """Draw seconds against N, Q and d."""
+    plots.use_style()
+    figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), sharey=True)
+    for ax, name in zip(axes, "NQd", strict=True):
+        rows = tables[f"time against {name}"][:-1]
+        for way, mark in zip(WAYS, "os", strict=True):
+            ax.loglog([r[name] for r in rows], [r[way] for r in rows], f"{mark}-", ms=4, label=way)
+        ax.set(xlabel={"N": "points $N$", "Q": "queries $Q$", "d": "dimensions $d$"}[name])
+    axes[0].set(ylabel="seconds")
+    axes[0].legend(fontsize=7)
+    figure.savefig(FIGURE, metadata={"Date": None})
+
+
+def write_page() -> None:
+    """Write page and figure."""
+    PAGE.write_text(page())
+    draw(benchmark("empirical")[1])
 
 
 if __name__ == "__main__":

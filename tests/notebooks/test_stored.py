@@ -7,6 +7,7 @@ import statistics
 import pytest
 
 from memolib.explore import MAX_BYTES
+from tools import run_times
 from tools.notebooks import NUMBER, ROOT, chapters, fingerprint, read
 
 NOTEBOOKS = pytest.mark.parametrize("path", chapters(), ids=lambda p: p.stem)
@@ -109,3 +110,7 @@ def test_run_time_is_within_the_budget(path):
     seconds, megabytes = RUN_TIMES[path.relative_to(ROOT).as_posix()]
     assert seconds <= {"networks": 120, "book": 40}.get(path.parent.name, 60)
     assert megabytes <= 1536
+
+
+def test_the_page_of_run_times_is_what_was_measured():
+    assert run_times.PAGE.read_text() == run_times.page() and run_times.FIGURE.exists()

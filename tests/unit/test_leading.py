@@ -1,4 +1,4 @@
-"""The leading or trailing part of a spectrum, from products with the Jacobian alone."""
+"""Other ways to a spectrum: its leading or trailing part from products with the Jacobian, scores at noisy copies."""
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from memolib import spectra
 from memolib.empirical import Empirical
+from memolib.manifolds import LinearManifold, random_rotation
 from memolib.points import add_noise, gaussian
 
 
@@ -83,3 +84,26 @@ def test_bad_input():
             spectra.leading(D, x, 1.0, **bad)
     with pytest.raises(ValueError, match="t is"):
         spectra.leading(D, x, 0.0, 1)
+
+
+# Stacked scores -----------------------------------------------------------------------------------------------------
+
+
+def test_stacked_scores_of_a_flat_manifold():
+    """For a linear denoiser the mean over copies is (1-G)(1 + xx'/t)(1-G), exactly; here by many copies."""
+    t, variances = 0.01, np.r_[1.0, 0.25, np.zeros(6)]
+    law = LinearManifold(variances, random_rotation(8, seed=1))
+    x = law.sample(2, seed=2)
+    values = spectra.normal_bundle(law, x, t, copies=400_000, seed=3)
+    rest = torch.eye(8).double() - spectra.jacobian(law, x, t)
+    exact = rest @ (torch.eye(8).double() + x[:, :, None] * x[:, None] / t) @ rest
+    assert torch.allclose(values, 1 - torch.linalg.eigvalsh(exact), atol=0.01)
+    assert (values[:, :2] > 0.9).all() and (values[:, 2:].abs() < 0.01).all()
+
+
+def test_stacked_scores_take_four_copies_a_coordinate():
+    calls = []
+    spectra.normal_bundle(lambda x, t: calls.append(x) or x, np.zeros((2, 5)), 0.5, seed=1)
+    assert [c.shape for c in calls] == [(20, 5), (20, 5)] and abs(float(torch.cat(calls).var()) - 0.5) < 0.15
+    with pytest.raises(ValueError, match="copies is 0"):
+        spectra.normal_bundle(linear(torch.eye(3)), np.zeros((1, 3)), 1.0, copies=0)

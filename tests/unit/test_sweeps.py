@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 
 from memolib import sweeps
 from memolib.sweeps import code_digest, grid, sweep
+from tools.notebooks import ROOT
 
 
 def calls(folder):
@@ -167,3 +169,11 @@ def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path)
     assert [r["result"]["sum"] for r in spread.done] == [r["result"]["sum"] for r in here.done]
     pids = {r["result"]["pid"] for r in spread.done}
     assert len(pids) >= 2 and os.getpid() not in pids
+
+
+def test_the_page_on_clusters_works_as_printed(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "reference" / "clusters.md").read_text(), re.S)
+    (tmp_path / "page.py").write_text(blocks[0])
+    out = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert out.startswith("tensor(True)\n[( 10, 0, 0.1 )") and len(list((tmp_path / "runs").glob("*.json"))) == 4
+    compile(blocks[1], "page", "exec")  # needs a Slurm cluster
