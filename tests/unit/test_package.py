@@ -11,21 +11,25 @@ import nbformat
 import pytest
 
 from memolib import (
+    checkpoints,
     datasets,
     empirical,
     exercises,
     explore,
     manifolds,
     memorization,
+    networks,
     plots,
     rem,
     sampling,
     spectra,
     theory,
+    training,
 )
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
-MODULES = [rem, theory, manifolds, datasets, empirical, spectra, sampling, memorization, plots, explore, exercises]
+MODULES = [rem, theory, manifolds, datasets, empirical, networks, training, checkpoints, spectra, sampling]
+MODULES += [memorization, plots, explore, exercises]
 
 
 @pytest.mark.parametrize("module", ["rem", "theory"])
