@@ -175,7 +175,7 @@ def main() -> None:
             part.write_text(json.dumps({"record": record, "tables": tables}, indent=1) + "\n")
             os.replace(part, RESULT)
 
-        rows = [ensemble(batch) for batch in (32, 128, 512)]
+        rows = [ensemble(batch) for batch in (32, 128, 384)]
         keep("nine data-set sizes as one ensemble", rows)
         for N in (20_000, 500):
             y = LAW.sample(N, seed=0)

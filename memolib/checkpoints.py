@@ -124,8 +124,9 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
             warnings.warn(f"{error}; the checkpoint before it is used", stacklevel=3)
             continue
         for key, value in config.items():
-            if note["config"].get(key) != value:
-                raise ValueError(f"{key} is {value}; allowed, to go on from {path}, is {note['config'].get(key)}")
+            held = note.get("config", {}).get(key)
+            if held != value:
+                raise ValueError(f"{key} is {value}; allowed, to go on from {path}, is {held}")
         return tensors, note
     if paths:
         raise ValueError(f"checkpoints is {folder}; allowed is a folder where not all of {len(paths)} are damaged")

@@ -52,7 +52,7 @@ def train(
     *,
     steps: int,
     seeds=0,
-    batch: int = 512,
+    batch: int = 384,
     rate: float = 5e-3,
     t_range=None,
     average: float = 0.999,
@@ -69,7 +69,7 @@ def train(
         seeds: whole number, or a list of them; fixes initial parameters, batches and noise.
         batch: number of noisy points of each member in a step.
         rate: of learning, at its highest.
-        t_range: least and largest noise variance, unit of the data squared. By default from the square of data_std/100
+        t_range: least and largest noise variance, unit of the data squared. By default from the square of data_std/30
             to the square of twice the largest distance from the mean, a bound on the distances between data
             (Song and Ermon, arXiv 2006.09011, technique 1).
         average: decay, in a step, of what the averaged parameters remember, from 0 to below 1.
@@ -85,7 +85,7 @@ def train(
     sets = [as_points("data", y, network.d).float() for y in (data if isinstance(data, list | tuple) else [data])]
     seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
     steps, batch, every = count("steps", steps), count("batch", batch), count("every", every)
-    marks = [count("snapshots", mark, maximum=steps) for mark in snapshots]
+    marks = [count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)]
     rate, average = real("rate", rate, minimum=0, strict=True), real("average", average, minimum=0)
     if average >= 1 or not sets or not seeds:
         raise ValueError(f"average is {average}, data {len(sets)}, seeds {len(seeds)}; allowed are below 1, 1 or more")
@@ -194,7 +194,7 @@ class _Member:
         self.data, self.mean, self.seed, self.batch = data, data.mean(dim=0), seed, batch
         centred = data - self.mean
         self.data_std = float(centred.square().mean().sqrt())
-        ends = ((self.data_std / 100) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2) if t_range is None else t_range
+        ends = ((self.data_std / 30) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2) if t_range is None else t_range
         if np.shape(ends) != (2,) or not as_noise(ends[0]) < as_noise(ends[1]):
             raise ValueError(f"t_range is {t_range}; allowed are a noise variance and a larger one")
         self.t_range = [float(end) for end in ends]
