@@ -195,6 +195,7 @@ class Denoiser(nn.Module):
 
     def forward(self, x, t) -> torch.Tensor:
         """Denoise: shape (n, d), in x's precision; t is one noise variance, or one for each point, shape (n,)."""
+        # Shapes are checked, values of tensors are not: under torch.func.vmap there are none to look at.
         x, d = torch.as_tensor(x), len(self.mean)
         x = x if x.is_floating_point() else x.double()
         if x.ndim != 2 or x.shape[1] != d:
