@@ -11,6 +11,7 @@ import nbformat
 import pytest
 
 from memolib import (
+    checkpoints,
     cluster,
     datasets,
     empirical,
@@ -18,30 +19,19 @@ from memolib import (
     explore,
     manifolds,
     memorization,
+    networks,
     plots,
     rem,
     sampling,
     spectra,
     sweeps,
     theory,
+    training,
 )
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
-MODULES = [
-    rem,
-    theory,
-    manifolds,
-    datasets,
-    empirical,
-    cluster,
-    spectra,
-    sampling,
-    memorization,
-    sweeps,
-    plots,
-    explore,
-    exercises,
-]
+MODULES = [rem, theory, manifolds, datasets, empirical, cluster, networks, training, checkpoints, sweeps]
+MODULES += [spectra, sampling, memorization, plots, explore, exercises]
 
 
 @pytest.mark.parametrize("module", ["rem", "theory"])

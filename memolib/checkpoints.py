@@ -1,0 +1,147 @@
+"""Files of tensors that are whole or refused: trained denoisers, and checkpoints that a killed run goes on from.
+
+safetensors, never pickle: reading a file runs nothing. A file is written beside its place and moved there when it is on
+the disk, and carries a SHA-256 digest of its content.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from memolib.networks import NETWORKS, Denoiser
+
+KEPT = 2  # checkpoints of a run: one may be damaged
+
+
+def digest(tensors: dict[str, torch.Tensor], text: str = "") -> str:
+    """SHA-256 of named tensors, their types and shapes, and a text.
+
+    Args:
+        tensors: by name.
+        text: to be included.
+    """
+    sha = hashlib.sha256(text.encode())
+    for name, tensor in sorted(tensors.items()):
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.detach().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
+    """Write tensors and a note in one step that leaves the old file or the new one, whatever happens.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        note: what JSON can hold.
+    """
+    path, text = Path(path), json.dumps(note, sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    save_file(tensors, part, metadata={"note": text, "sha256": digest(tensors, text)})
+    with part.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read(path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Give the tensors and the note of a file.
+
+    Args:
+        path: of the file.
+    Returns: tensors by name, and the note. Raises: ValueError for a file that is damaged or not of this kind,
+    FileNotFoundError for none. Chapter: ``networks/training``.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged: {error}") from None
+    text = metadata.get("note", "")
+    if digest(tensors, text) != metadata.get("sha256"):
+        raise ValueError(f"{path} is damaged: its content does not have the digest that it states")
+    return tensors, json.loads(text)
+
+
+def save(path, denoiser: Denoiser) -> None:
+    """Write a denoiser: its architecture, preconditioning and parameters.
+
+    Args:
+        path: of the file, by custom ``.safetensors``.
+        denoiser: with one of memolib's networks.
+    Raises: OSError where the file cannot be written. Chapter: ``networks/training``.
+    """
+    write(path, denoiser.state_dict(), {"network": denoiser.network.config, "data_std": denoiser.data_std})
+
+
+def load(path) -> Denoiser:
+    """Give a denoiser that ``save`` wrote, ready for use, without gradients.
+
+    Args:
+        path: of the file.
+    Returns: Denoiser. Raises: as ``read``. Chapter: ``networks/training``.
+    """
+    tensors, note = read(path)
+    denoiser = Denoiser(build(note["network"]), note["data_std"], tensors["mean"])
+    denoiser.load_state_dict(tensors)
+    return denoiser.eval().requires_grad_(False)
+
+
+def build(config: dict, seed: int = 0) -> torch.nn.Module:
+    """Make a fresh network.
+
+    Args:
+        config: as a network holds it.
+        seed: of the initial parameters.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return NETWORKS[config["kind"]](**{key: value for key, value in config.items() if key != "kind"})
+
+
+def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
+    """Give the newest whole checkpoint of a run, None where there is none yet.
+
+    Args:
+        folder: of the checkpoints.
+        config: of the run that wants to go on.
+    Returns: tensors and note, as ``read``. A damaged file is passed over with a warning.
+    Raises: ValueError for a checkpoint of another configuration or other data, or where all are damaged.
+    Chapter: ``networks/training``.
+    """
+    paths = sorted(Path(folder).glob("step-*.safetensors"), reverse=True)
+    for path in paths:
+        try:
+            tensors, note = read(path)
+        except ValueError as error:
+            warnings.warn(f"{error}; the checkpoint before it is used", stacklevel=3)
+            continue
+        for key, value in config.items():
+            held = note.get("config", {}).get(key)
+            if held != value:
+                raise ValueError(f"{key} is {value}; allowed, to go on from {path}, is {held}")
+        return tensors, note
+    if paths:
+        raise ValueError(f"checkpoints is {folder}; allowed is a folder where not all of {len(paths)} are damaged")
+    return None
+
+
+def checkpoint(folder, step: int, tensors: dict[str, torch.Tensor], note: dict) -> None:
+    """Write a checkpoint and remove all but the last two.
+
+    Args:
+        folder: of the checkpoints.
+        step: number of steps done.
+        tensors: by name.
+        note: with the run's ``config``.
+    """
+    write(Path(folder) / f"step-{step:09d}.safetensors", tensors, note)
+    for old in sorted(Path(folder).glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink()

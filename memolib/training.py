@@ -1,0 +1,252 @@
+"""Denoising score matching: train one network, or an ensemble in one batched run.
+
+A member is a data set with a seed. Its parameters are one row of a matrix, so that Adam, clipping, averaging and
+checkpoints act on whole matrices, whatever the architecture; a member gives the answer that it would give alone.
+No state of a random generator is kept: the numbers of each block of steps come from a generator seeded with the block's
+number and the member's seed, so the number of steps done is all that a resumed run must know.
+"""
+
+import math
+import os
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.func import functional_call
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from tqdm import tqdm
+
+from memolib import checkpoints as files
+from memolib._tensors import as_noise, as_points
+from memolib._validate import count, real
+from memolib.networks import NETWORKS, Denoiser, preconditioning
+
+BLOCK = 2**18  # about as many Gaussian numbers are drawn at once for a member, in at most 64 steps
+STREAM = 2206  # so that no data set's seed gives the same numbers
+WINDOWS = 200  # averages that a loss curve is thinned to
+WARM_UP, CLIP, BETAS = 200, 1.0, (0.9, 0.99)  # steps; norm of a member's gradient; of Adam's two moments
+
+
+class Trained(NamedTuple):
+    """What training gives; members are in the order data set by data set, within each seed by seed.
+
+    Attributes:
+        denoisers: one for each member, with averaged parameters.
+        steps: done when each of up to 200 windows ended, shape (windows,).
+        losses: mean squared error of F in each window, shape (windows, members); pure numbers.
+        snapshots: denoisers of all members by the number of steps after which they were asked for.
+        seconds: of training, over all processes that the run went through.
+    """
+
+    denoisers: list[Denoiser]
+    steps: np.ndarray
+    losses: np.ndarray
+    snapshots: dict[int, list[Denoiser]]
+    seconds: float
+
+
+def train(
+    data,
+    network: torch.nn.Module,
+    *,
+    steps: int,
+    seeds=0,
+    batch: int = 384,
+    rate: float = 5e-3,
+    t_range=None,
+    average: float = 0.999,
+    snapshots=(),
+    checkpoints=None,
+    every: int = 1_000,
+) -> Trained:
+    """Train networks of one architecture, one on each data set with each seed.
+
+    Args:
+        data: points, shape (N, d), or a list of such data sets, of one d and any N.
+        network: its architecture is trained, from new initial parameters: ``ResidualMLP`` or ``UNet``.
+        steps: number of steps, 1 or more.
+        seeds: whole number, or a list of them; fixes initial parameters, batches and noise.
+        batch: number of noisy points of each member in a step.
+        rate: of learning, at its highest.
+        t_range: least and largest noise variance, unit of the data squared. By default from the square of data_std/30
+            to the square of twice the largest distance from the mean, a bound on the distances between data
+            (Song and Ermon, arXiv 2006.09011, technique 1).
+        average: decay, in a step, of what the averaged parameters remember, from 0 to below 1.
+        snapshots: numbers of steps after which to keep the averaged denoisers.
+        checkpoints: folder; a run that was killed goes on from its last checkpoint there, on one thread to the same end
+            to the bit.
+        every: steps between checkpoints.
+    Returns: Trained. Raises: ValueError for other arguments, or checkpoints of another run.
+    Source: Karras et al., arXiv 2206.00364, section 5. Chapter: ``networks/training``.
+    """
+    if type(network) not in NETWORKS.values():
+        raise ValueError(f"network is {network!r}; allowed are {' and '.join(NETWORKS)}")
+    sets = [as_points("data", y, network.d).float() for y in (data if isinstance(data, list | tuple) else [data])]
+    seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
+    steps, batch, every = count("steps", steps), count("batch", batch), count("every", every)
+    marks = [count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)]
+    rate, average = real("rate", rate, minimum=0, strict=True), real("average", average, minimum=0)
+    if average >= 1 or not sets or not seeds:
+        raise ValueError(f"average is {average}, data {len(sets)}, seeds {len(seeds)}; allowed are below 1, 1 or more")
+    members = [_Member(y, seed, t_range, batch) for y in sets for seed in seeds]
+    config = {"network": network.config, "steps": steps, "seeds": seeds, "batch": batch, "rate": rate}
+    config |= {"average": average, "snapshots": marks, "t_range": [m.t_range for m in members]}
+    config |= {"data": [files.digest({"data": y}) for y in sets]}
+
+    window = math.ceil(steps / WINDOWS)
+    start = [parameters_to_vector(files.build(network.config, m.seed).parameters()).detach() for m in members]
+    state = {"parameters": torch.stack(start), "average": torch.stack(start)}
+    state |= {name: torch.zeros_like(state["average"]) for name in ("first", "second")}
+    state["losses"] = torch.zeros(math.ceil(steps / window), len(members), dtype=torch.float64)
+    found, done, before = checkpoints and files.latest(checkpoints, config), 0, 0.0
+    if found:
+        state, done, before = found[0], found[1]["done"], found[1]["seconds"]
+    predict, leaves = _stacked(network, state["parameters"])
+    data_std, began = torch.tensor([m.data_std for m in members])[:, None], time.perf_counter()
+    quiet = True if os.environ.get("TQDM_DISABLE") else None
+    with tqdm(total=steps, initial=done, disable=quiet, desc="training") as bar:
+        for step in range(done, steps):
+            y, noise, t = map(torch.stack, zip(*(m.draw(step) for m in members), strict=True))
+            losses = matching_loss(predict, y, noise, t, data_std)
+            gradient = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), leaves)], dim=1)
+            _clip(gradient)
+            _adam(state, gradient, step, rate * schedule(step, steps))
+            state["average"].lerp_(state["parameters"], 1 - decay(step, average))
+            state["losses"][step // window] += losses.detach()
+            done = step + 1
+            if done in marks:
+                state[f"snapshot {done}"] = state["average"].clone()
+            if checkpoints and (done % every == 0 or done == steps):
+                seconds = before + time.perf_counter() - began
+                files.checkpoint(checkpoints, done, state, {"config": config, "done": done, "seconds": seconds})
+            if done % 100 == 0:
+                bar.set_postfix(loss=f"{float(losses.detach().mean()):.3f}", refresh=False)
+            bar.update()
+    ends = np.minimum(window * np.arange(1, len(state["losses"]) + 1), steps)
+    losses = state["losses"].numpy() / np.diff(ends, prepend=0)[:, None]
+    made = {}
+    for name in ("average", *(f"snapshot {mark}" for mark in marks)):
+        made[name] = [m.denoiser(network.config, row) for m, row in zip(members, state[name], strict=True)]
+    kept = {mark: made[f"snapshot {mark}"] for mark in marks}
+    return Trained(made["average"], ends, losses, kept, before + time.perf_counter() - began)
+
+
+def stratified(rng: np.random.Generator, steps: int, batch: int) -> np.ndarray:
+    """Draw numbers between 0 and 1, shape (steps, batch): in each step one in each of ``batch`` equal strata.
+
+    Args:
+        rng: generator.
+        steps: number of rows.
+        batch: number of strata.
+    """
+    return (np.arange(batch) + rng.random((steps, batch))) / batch
+
+
+def matching_loss(predict, y, noise, t, data_std) -> torch.Tensor:
+    """Mean squared error of F, which is that of D weighted by 1/c_out^2, for each member; 1 for F = 0 at any noise.
+
+    Args:
+        predict: function F of points (members, n, d) and noise levels (members, n).
+        y: centred data, shape (members, n, d).
+        noise: standard Gaussian, of the same shape.
+        t: noise variances, shape (members, n).
+        data_std: shape (members, 1).
+    Returns: shape (members,). Source: Karras et al., arXiv 2206.00364, eq. 8. Chapter: ``networks/training``.
+    """
+    p = preconditioning(t, data_std)
+    skip, out, inside, sigma = (v[..., None] for v in (p.skip, p.out, p.inside, t.sqrt()))
+    x = y + sigma * noise
+    return (predict(inside * x, p.noise) - (y - skip * x) / out).square().mean(dim=(1, 2))
+
+
+def schedule(step: int, steps: int) -> float:
+    """Share of the highest learning rate: rising linearly over the warm-up, then half a cosine down to 0 at the end.
+
+    Args:
+        step: number of steps before this one.
+        steps: of the whole run; a short run warms up for a tenth of it.
+    """
+    warm_up = min(WARM_UP, steps // 10)
+    if step < warm_up:
+        return (step + 1) / (warm_up + 1)
+    return (1 + math.cos(math.pi * (step - warm_up) / (steps - warm_up))) / 2
+
+
+def decay(step: int, average: float) -> float:
+    """Share of themselves that averaged parameters keep in a step.
+
+    Args:
+        step: number of steps before this one.
+        average: the share once the average is warm.
+    """
+    # The second form averages over about the last ninth of the run so far; of the initial parameters it has kept
+    # 9! k!/(k + 9)! after k steps, where a constant .999 would keep a third for a thousand steps.
+    return min(average, (1 + step) / (10 + step))
+
+
+class _Member:
+    """A data set with a seed: what is drawn for it, and what its denoiser must know."""
+
+    def __init__(self, data: torch.Tensor, seed: int, t_range, batch: int):
+        if (data == data[0]).all():
+            raise ValueError(f"data has {len(data)} equal points; allowed are data sets with two different ones")
+        self.data, self.mean, self.seed, self.batch = data, data.mean(dim=0), seed, batch
+        centred = data - self.mean
+        self.data_std = float(centred.square().mean().sqrt())
+        ends = ((self.data_std / 30) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2) if t_range is None else t_range
+        if np.shape(ends) != (2,) or not as_noise(ends[0]) < as_noise(ends[1]):
+            raise ValueError(f"t_range is {t_range}; allowed are a noise variance and a larger one")
+        self.t_range = [float(end) for end in ends]
+        self.block_steps, self.block = min(64, math.ceil(BLOCK / (batch * data.shape[1]))), None
+
+    def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Give a step's centred data and noise, shape (batch, d), and noise variances (batch,)."""
+        block, place = divmod(step, self.block_steps)
+        if block != self.block:
+            rng, shape = np.random.default_rng([block, self.seed, STREAM]), (self.block_steps, self.batch)
+            rows = rng.integers(len(self.data), size=shape)
+            low, high = np.log(self.t_range)
+            t = np.exp(low + (high - low) * stratified(rng, *shape)).astype(np.float32)
+            noise = rng.standard_normal((*shape, self.data.shape[1]), dtype=np.float32)
+            self.block, self.numbers = block, [torch.from_numpy(v) for v in (rows, noise, t)]
+        rows, noise, t = (v[place] for v in self.numbers)
+        return self.data[rows] - self.mean, noise, t
+
+    def denoiser(self, config: dict, row: torch.Tensor) -> Denoiser:
+        """Wrap a row of parameters."""
+        made = Denoiser(files.build(config), self.data_std, self.mean)
+        vector_to_parameters(row.clone(), made.network.parameters())
+        return made.eval().requires_grad_(False)
+
+
+def _stacked(network: torch.nn.Module, parameters: torch.Tensor):
+    """Give F of all members, and the leaves it reads: rows of parameters, cut into the network's shapes."""
+    named = dict(network.named_parameters())
+    parts = parameters.split([p.numel() for p in named.values()], dim=1)
+    leaves = {
+        name: part.unflatten(1, p.shape).requires_grad_() for part, (name, p) in zip(parts, named.items(), strict=True)
+    }
+
+    def predict(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
+        if network.broadcasts:
+            return functional_call(network, leaves, (x, c))
+        members = zip(*(leaf.unbind() for leaf in leaves.values()), strict=True)
+        calls = zip((dict(zip(leaves, member, strict=True)) for member in members), zip(x, c, strict=True), strict=True)
+        return torch.stack([functional_call(network, *call) for call in calls])
+
+    return predict, list(leaves.values())
+
+
+def _clip(gradient: torch.Tensor) -> None:
+    """Shorten, in place, each row that is longer than ``CLIP`` to that length."""
+    gradient.mul_(CLIP / gradient.norm(dim=1, keepdim=True).clamp(min=CLIP))
+
+
+def _adam(state: dict[str, torch.Tensor], gradient: torch.Tensor, step: int, rate: float) -> None:
+    """Make one step of Adam, in place (Kingma and Ba, arXiv 1412.6980, algorithm 1)."""
+    (b1, b2), first, second = BETAS, state["first"], state["second"]
+    first.lerp_(gradient, 1 - b1)
+    second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
+    spread = second.sqrt().div_((1 - b2 ** (step + 1)) ** 0.5).add_(1e-8)
+    state["parameters"].addcdiv_(first, spread, value=-rate / (1 - b1 ** (step + 1)))
