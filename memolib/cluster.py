@@ -17,27 +17,38 @@ BLOCK = 1_000  # queries a task
 class Sharded(Averages):
     """Empirical denoiser of data in shards on a cluster; calling it denoises, on all workers.
 
-    Its methods are those of ``Empirical`` that need no array of N columns, with the same results up to rounding.
-    Needs the extra ``cluster`` (Dask). A worker that is lost costs time, not answers: what it held is read again
-    (shards given as arrays are sent to all workers that ask, so keep those that are large as functions).
+    Its methods are those of ``Empirical`` that need no array of N columns, with the same results up to rounding, for
+    points without gradients. Needs the extra ``cluster`` (Dask). A worker that is lost costs time, not answers: its
+    shards are read again by another, so give large ones as functions (arrays are kept here and sent once more).
     """
 
     def __init__(self, shards: Sequence, address: str):
         """Hold the data: shards, each an array (N_s, d), or a function that reads one on the worker; one d, one dtype.
 
         ``address`` is that of the cluster's scheduler, such as ``tcp://127.0.0.1:8786``.
-        Raises: ValueError where there is no shard, or shards differ in d.
+        Raises: ValueError where there is no shard or no worker, or shards differ in d or dtype.
         """
         from distributed import Client  # an extra: only this class needs it
 
         if not len(shards):
             raise ValueError("shards is empty; allowed are one or more")
         self._client = Client(address, set_as_default=False)
-        self._shards = [self._client.submit(_hold, shard, pure=False) for shard in shards]
-        shapes = self._client.gather([self._client.submit(_shape, shard) for shard in self._shards])
-        if len({d for _, d in shapes}) > 1:
-            raise ValueError(f"shards have shapes {shapes}; allowed are (N_s, d) with one d")
-        self.shape = (sum(N for N, _ in shapes), shapes[0][1])
+        try:
+            workers = sorted(self._client.nthreads())
+            if not workers:
+                raise ValueError(f"address is {address}; allowed is a scheduler that has workers")
+            self._homes = [workers[k % len(workers)] for k in range(len(shards))]  # or Dask would move them about
+            shards = [
+                s.clone() if isinstance(s, torch.Tensor) else s for s in shards
+            ]  # a view is sent with all it views
+            self._shards = [self._submit(home, _hold, s) for home, s in zip(self._homes, shards, strict=True)]
+            shapes = self._client.gather(self._on_all(_shape))
+            if len({shape[1:] for shape in shapes}) > 1:
+                raise ValueError(f"shards have shapes and types {shapes}; allowed are (N_s, d) with one d, one type")
+        except BaseException:
+            self.close()
+            raise
+        self.shape = (sum(shape[0] for shape in shapes), shapes[0][1])
 
     def close(self) -> None:
         """Free the shards and leave the cluster, which goes on."""
@@ -46,18 +57,29 @@ class Sharded(Averages):
 
     def jacobian(self, x, t) -> torch.Tensor:
         """Jacobian ``Cov_w/t``, shape (n, d, d): within the shards, and between their means."""
-        x, t = as_points("x", x, self.shape[1]), as_noise(t)
-        parts = self._client.gather([self._client.submit(_spread, shard, x, t) for shard in self._shards])
-        log_z, means, within = (torch.stack(some) for some in zip(*parts, strict=True))
+        x, t = self._queries(x), as_noise(t)
+        log_z, means, within = map(torch.stack, zip(*self._client.gather(self._on_all(_spread, x, t)), strict=True))
         weights = torch.softmax(log_z, dim=0)[:, :, None]
         apart = (means - (weights * means).sum(dim=0)) * (weights / t).sqrt()
         return (weights[..., None] * within).sum(dim=0) + torch.einsum("sna,snb->nab", apart, apart)
 
     def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-        x, t = as_points("x", x, self.shape[1]), as_noise(t)
-        tasks = [[self._client.submit(_sums, shard, b, t, power) for shard in self._shards] for b in x.split(BLOCK)]
+        x, t = self._queries(x), as_noise(t)
+        tasks = [self._on_all(_sums, block.clone(), t, power) for block in x.split(BLOCK)]
         merged = [_merge(parts) for parts in self._client.gather(tasks)]
         return tuple(torch.cat(blocks) for blocks in zip(*merged, strict=True))
+
+    def _queries(self, x) -> torch.Tensor:
+        x = as_points("x", x, self.shape[1])
+        if x.requires_grad:
+            raise ValueError("x is a tensor that requires gradients; allowed, across processes, are plain ones")
+        return x
+
+    def _on_all(self, function: Callable, *arguments) -> list:
+        return [self._submit(home, function, s, *arguments) for home, s in zip(self._homes, self._shards, strict=True)]
+
+    def _submit(self, home: str, function: Callable, *arguments):
+        return self._client.submit(function, *arguments, pure=False, workers=[home], allow_other_workers=True)
 
 
 def _merge(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,8 +92,8 @@ def _hold(shard: Callable | object) -> Empirical:
     return Empirical(shard() if callable(shard) else shard)
 
 
-def _shape(shard: Empirical) -> tuple[int, int]:
-    return shard.shape
+def _shape(shard: Empirical) -> tuple[int, int, str]:
+    return *shard.shape, str(shard.data.dtype)
 
 
 def _sums(shard: Empirical, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:

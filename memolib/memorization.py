@@ -114,7 +114,10 @@ class Profile(NamedTuple):
     participation: torch.Tensor
 
     def information(self, N: int) -> torch.Tensor:
-        """Pointwise information in nats with the N - 1 other data as pool, shape (T, n): ``ln(N-1)`` + log_odds."""
+        """Pointwise information in nats, shape (T, n): ``ln(N-1)`` + log_odds, the pool being the other N - 1 data.
+
+        N is the number of data that ``profile`` was given. On average too high, as with every pool.
+        """
         return self.log_odds + np.log(N - 1)
 
 
@@ -126,12 +129,12 @@ def profile(data, t, *, n: int | None = None, seed=None) -> Profile:
 
     Args:
         data: N points, 2 or more, shape (N, d); float tensors keep their type, everything else becomes float64.
-        t: noise variances, above 0, shape (T,); for float32 not so small that rounding spoils the answers.
+        t: noise variances, above 0, shape (T,); so small ones that rounding would spoil the answers are refused.
         n: number of points to look from, the first n; None is all N.
-        seed: int or ``numpy.random.Generator``, of the noise.
+        seed: int or ``numpy.random.Generator``, of the noise; another one than the data's.
     Returns: Profile. Raises: ValueError for other arguments. Source and Chapter: ``diffusion/collapse``.
     """
-    y = as_points("data", data)
+    y = as_points("data", data).detach()
     y = y - y.mean(dim=0)
     if len(y) < 2:
         raise ValueError(f"data has {len(y)} point; allowed are two or more")
@@ -142,7 +145,7 @@ def profile(data, t, *, n: int | None = None, seed=None) -> Profile:
         raise ValueError(f"t is {t}; allowed, shape (T,), are values of {lowest:.3g} or more for {y.dtype} data")
     rows = max(8, BLOCK_BYTES * 4 // (len(y) * y.element_size()))  # wide enough for the products to be fast
     parts = [_profile(y, squares, slice(i, min(i + rows, n)), times, rng) for i in range(0, n, rows)]
-    return Profile(torch.from_numpy(times), *(torch.cat(sums, dim=1) for sums in zip(*parts, strict=True)))
+    return Profile(torch.from_numpy(times.copy()), *(torch.cat(sums, dim=1) for sums in zip(*parts, strict=True)))
 
 
 def _profile(y: torch.Tensor, squares: torch.Tensor, rows: slice, times: np.ndarray, rng) -> tuple[torch.Tensor, ...]:

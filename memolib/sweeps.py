@@ -1,8 +1,9 @@
 """Grids of runs: a result file for each configuration, in this process or on a Dask cluster, going on where it stopped.
 
 A run is a function of a configuration, a dictionary of plain values, that gives a dictionary of numbers and lists of
-numbers. Its file is named by a digest of the configuration and of the code that the result depends on, and is written
-in one step: what is there is complete, what is there is not run again, and what other code made is not mistaken for it.
+numbers. Its file is named by a digest of the configuration, of the function's own source and of the modules that are
+said to matter, and is written in one step: what is there is complete, and is not run again until that code changes.
+What a function takes from elsewhere is not seen: pass values in the configuration, and name the modules of helpers.
 """
 
 import ast
@@ -14,6 +15,7 @@ import platform
 import sys
 import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -62,17 +64,19 @@ def code_digest(function: Callable, depends: Sequence[ModuleType] = ()) -> str:
     """Give a digest of a function's code and that of modules, which comments and docstrings do not change.
 
     Args:
-        function: defined in a file or a notebook.
+        function: defined in a file or a notebook, using no variables of a function around it.
         depends: modules whose code the function's results depend on.
-    Returns: 12 hexadecimal digits. Chapter: ``networks/data_and_capacity``.
+    Returns: 12 hexadecimal digits. Raises: ValueError for another function. Chapter: ``networks/data_and_capacity``.
     """
+    if not inspect.isfunction(function) or function.__closure__:
+        raise ValueError(f"function is {function!r}; allowed is one with a source, and no variables of one around it")
     digest = hashlib.sha256()
     for part in (function, *depends):
         tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(part)))
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
                 node.body = node.body[1:] or [ast.Pass()]
-        digest.update(ast.dump(tree).encode())
+        digest.update(ast.unparse(tree).encode())
     return digest.hexdigest()[:12]
 
 
@@ -93,7 +97,7 @@ def sweep(
         depends: modules whose code the results depend on: a change there is a change of the results' names.
         address: of a Dask scheduler, whose workers then do the runs; None runs them here, one after the other.
     A run that raises is reported and does not stop the others; one whose worker is lost is given to another.
-    Returns: Sweep. Raises: ValueError for configurations that are repeated or not plain data.
+    Returns: Sweep. Raises: ValueError for configurations that are repeated or not plain data, or as ``code_digest``.
     Chapter: ``networks/data_and_capacity``.
     """
     folder, code = Path(folder), code_digest(function, depends)
@@ -126,7 +130,7 @@ def _name(configuration: dict, code: str) -> str:
 
 
 def _write(path: Path, record: dict) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part")
+    part = path.with_suffix(f".{uuid.uuid4().hex}.part")  # others may share the folder
     with part.open("w") as file:
         file.write(json.dumps(record) + "\n")
         file.flush()
@@ -138,7 +142,10 @@ def _timed(function: Callable, configuration: dict) -> tuple[dict | None, float,
     """Result, seconds and error text (empty where there is none) of one run."""
     start = time.perf_counter()
     try:
-        result = json.loads(json.dumps(function(**configuration)))  # fails here where it cannot be stored
+        result = function(**configuration)
+        if not isinstance(result, dict):
+            raise TypeError(f"the result is {type(result).__name__}; allowed is a dictionary")
+        result = json.loads(json.dumps(result))  # fails here where it cannot be stored
     except Exception:
         return None, 0.0, traceback.format_exc().strip()
     return result, time.perf_counter() - start, ""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from memolib import spectra
+from memolib import spectra, theory
 from memolib.cluster import Sharded
 from memolib.empirical import Empirical
 from memolib.memorization import pointwise_information, profile
@@ -134,6 +134,10 @@ def test_stored_profiles_come_from_this_code():
         again, kept = image_profiles.one_subset(x[:500], result["t"], seed=0), result["subsets"]["500"][0]
         for name, values in again.items():
             assert np.allclose(values, kept[name], rtol=1e-3, atol=1e-4), (title, name)
+        eigenvalues = np.linalg.eigvalsh(np.cov(x.double().numpy().T)).clip(0)
+        gauss = image_profiles.one_subset(image_profiles.gaussian_data(eigenvalues, 500, 0), result["t"], seed=100)
+        assert np.allclose(gauss["own_weight"], result["gaussian"]["500"][0]["own_weight"], rtol=1e-3, atol=1e-4)
+        assert np.isclose(theory.collapse_time(eigenvalues, 500), result["gaussian_bound"]["500"], rtol=1e-4)
 
 
 # A cluster ----------------------------------------------------------------------------------------------------------
@@ -169,6 +173,8 @@ def test_shards_on_two_processes_give_the_same_numbers(cluster, third_shard, t, 
             assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12 * float(theirs.abs().max())), name
         assert torch.allclose(shards.jacobian(x[:3], t), whole.jacobian(x[:3], t), rtol=0, atol=1e-10)
         assert torch.allclose(spectra.spectrum(shards, x[:3], t), whole.spectrum(x[:3], t), rtol=0, atol=1e-10)
+        held = shards._client.who_has(shards._shards)  # each shard on one worker, and both workers hold some
+        assert sorted(map(len, held.values())) == [1, 1, 1] and len({w for some in held.values() for w in some}) == 2
     finally:
         shards.close()
 
@@ -189,5 +195,28 @@ def test_a_lost_worker_costs_no_answers(third_shard):
 def test_shards_must_fit_together(cluster):
     with pytest.raises(ValueError, match="shards is empty"):
         Sharded([], cluster.scheduler_address)
-    with pytest.raises(ValueError, match=r"shards have shapes \[\(5, 3\), \(5, 4\)\]"):
-        Sharded([torch.zeros(5, 3), torch.zeros(5, 4)], cluster.scheduler_address)
+    for other in (torch.zeros(5, 4), torch.zeros(5, 3).float()):
+        with pytest.raises(ValueError, match=r"shards have shapes and types \[\(5, 3, 'torch.float64'\), \(5, "):
+            Sharded([torch.zeros(5, 3).double(), other], cluster.scheduler_address)
+    shards = Sharded([images()], cluster.scheduler_address)
+    with pytest.raises(ValueError, match="requires gradients"):
+        shards(torch.zeros(2, 60, requires_grad=True), 0.1)
+    shards.close()
+
+
+def test_a_cluster_without_workers_is_refused():
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=0, dashboard_address=":0") as local, pytest.raises(ValueError, match="has workers"):
+        Sharded([images()], local.scheduler_address)
+
+
+def test_views_are_sent_without_what_they_view(cluster):
+    """A slice of 1% of an array of 8 MB arrives as 80 kB."""
+    big = torch.zeros(100_000, 10).double()
+    shards = Sharded([big[:1_000]], cluster.scheduler_address)
+    sizes = shards._client.gather(
+        [shards._client.submit(lambda s: s.data.untyped_storage().nbytes(), shards._shards[0])]
+    )
+    assert sizes == [80_000]
+    shards.close()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -21,10 +22,10 @@ def calls(folder):
     return len(list(folder.glob("called-*")))
 
 
-def make_run(log):
+def make_run(folder):
     """A run that leaves a trace of every call, and of what kind of process made it."""
 
-    def run(a, b):
+    def run(a, b, log=str(folder)):
         import os
         import uuid
         from pathlib import Path
@@ -107,11 +108,26 @@ def test_bad_configurations_are_refused(tmp_path):
             sweep(make_run(tmp_path), [bad], tmp_path)
 
 
+def test_what_a_digest_cannot_see_is_refused():
+    k = 1
+
+    def closure(x):
+        return {"y": x + k}
+
+    for bad in (closure, partial(sweep, 1), len, "run"):
+        with pytest.raises(ValueError, match="function is"):
+            code_digest(bad)
+
+
 def test_a_result_that_cannot_be_stored_is_a_failure(tmp_path):
     def run(a):
         return {"a": {a}}
 
+    def listed(a):
+        return [a]
+
     assert "not JSON serializable" in sweep(run, [{"a": 1}], tmp_path).failed[0][1]
+    assert "the result is list" in sweep(listed, [{"a": 1}], tmp_path).failed[0][1]
 
 
 def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
