@@ -16,7 +16,7 @@ from memolib.empirical import Empirical
 from memolib.points import add_noise, gaussian
 
 POINTS, N, D_PIXELS = 100, 60_000, 784
-TIMES = 0.1, 0.5, 1.0, 2.0, 3.0, 5.0, 20.0
+TIMES = 0.1, 0.5, 1.0, 1.3, 2.0, 3.0, 5.0, 20.0
 
 
 def by_autograd(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:

@@ -10,15 +10,13 @@ part, with a record of the machine.
 """
 
 import argparse
-import json
 import os
-import platform
 import time
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
+from _common import RESULTS, write
 from torch import nn
 
 from memolib.empirical import Empirical
@@ -31,7 +29,6 @@ LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 STOPS = (5, 20, 60, 300, 1_800)  # seconds
 SIZES = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000)
-RESULT = Path(__file__).resolve().parent.parent / "results" / "benchmarks" / "training.json"
 
 
 class PublicNetwork(nn.Module):
@@ -151,8 +148,8 @@ def main() -> None:
     parser.add_argument("--ours", type=float, default=20, help="longest run of memolib's")
     arguments = parser.parse_args()
     start, tables = time.perf_counter(), {}
-    RESULT.parent.mkdir(parents=True, exist_ok=True)
-    with RESULT.with_suffix(".log").open("w", buffering=1) as log:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / "training.log").open("w", buffering=1) as log:
 
         def say(text: str) -> None:
             print(text, flush=True)
@@ -163,17 +160,8 @@ def main() -> None:
             say(f"{title}{note}")
             for row in rows:
                 say("    " + "   ".join(f"{key} {value:.3g}" for key, value in row.items()))
-            record = {
-                "command": f"python benchmarks/training.py --seconds {arguments.seconds:g} --ours {arguments.ours:g}",
-                "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
-                "load": os.getloadavg()[0],
-                "threads": torch.get_num_threads(),
-                "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-                "seconds": round(time.perf_counter() - start, 1),
-            }
-            part = RESULT.with_suffix(".part")
-            part.write_text(json.dumps({"record": record, "tables": tables}, indent=1) + "\n")
-            os.replace(part, RESULT)
+            command = f"python benchmarks/training.py --seconds {arguments.seconds:g} --ours {arguments.ours:g}"
+            write("training", tables, start, command=command, load=os.getloadavg()[0])
 
         rows = [ensemble(batch) for batch in (32, 128, 384)]
         keep("nine data-set sizes as one ensemble", rows)

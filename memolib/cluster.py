@@ -4,6 +4,7 @@ Each worker holds shards of the data and answers for them with an ordinary ``Emp
 queries are merged as all sums of exponentials are, by their largest logarithm, so that nothing is approximated.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -41,7 +42,9 @@ class Sharded(Averages):
             shards = [
                 s.clone() if isinstance(s, torch.Tensor) else s for s in shards
             ]  # a view is sent with all it views
-            self._shards = [self._submit(home, _hold, s) for home, s in zip(self._homes, shards, strict=True)]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Sending large graph")  # that is what is meant
+                self._shards = [self._submit(home, _hold, s) for home, s in zip(self._homes, shards, strict=True)]
             shapes = self._client.gather(self._on_all(_shape))
             if len({shape[1:] for shape in shapes}) > 1:
                 raise ValueError(f"shards have shapes and types {shapes}; allowed are (N_s, d) with one d, one type")

@@ -74,11 +74,17 @@ def distances(denoiser, exact: dict[str, dict], y: torch.Tensor, seed: int) -> d
 
 
 def copies(denoiser, y: torch.Tensor, seed: int) -> dict[str, float]:
-    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of fresh points are."""
+    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of fresh points are.
+
+    Points that run away, further than twice the farthest of the data, are counted as lost and left out.
+    """
     control = nearest_ratio(LAW.sample(5_000, seed=40_000 + seed), y)
     x = 2 * torch.from_numpy(np.random.default_rng([seed, 5]).standard_normal((COPIES, y.shape[1])))
-    ratio = nearest_ratio(probability_flow(denoiser, x, 4.0, 1e-4, steps=40), y)
-    return {"copies": float((ratio < control.quantile(0.01)).double().mean()), "ratio": float(ratio.median())}
+    ends = probability_flow(denoiser, x, 4.0, 1e-4, steps=40)
+    kept = ends[ends.norm(dim=1) < 2]  # of norm 1 are the data
+    ratio = nearest_ratio(kept, y)
+    near = float((ratio < control.quantile(0.01)).double().mean())
+    return {"copies": near, "ratio": float(ratio.median()), "lost": 1 - len(kept) / len(ends)}
 
 
 def run(width: int, seed: int) -> dict:
