@@ -25,12 +25,14 @@ def markdown(columns: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def number(value: float, form: str = ".3g") -> str:
+def number(value: float, form: str = "#.3g") -> str:
     """Write a number with thousands separators, or as a power of ten where it is very small."""
+    if value == 0:
+        return "0"
     if 0 < abs(value) < 1e-3:
         mantissa, power = f"{value:.0e}".split("e")
         return f"{mantissa}e{int(power)}"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:{form}}"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:{form}}".removesuffix(".")
 
 
 def benchmark(name: str) -> tuple[dict, dict]:
@@ -45,11 +47,11 @@ def notebooks() -> str:
     for path in chapters():
         name = path.relative_to(ROOT).as_posix()
         seconds, megabytes = times[name]
-        rows.append([f"[{path.stem}](../{name.removeprefix('book/')})", f"{seconds:.0f} s", f"{megabytes:.0f} MB"])
+        rows.append([f"[{path.stem}](../{name.removeprefix('book/')})", f"{seconds:.0f}", f"{megabytes:.0f}"])
     return f"""Each notebook of the book, run from top to bottom in a clean kernel on one core, including the frames
 that it draws for its explorable figures.
 
-{markdown(["notebook", "time", "peak memory"], rows)}"""
+{markdown(["notebook", "time, s", "peak memory, MB"], rows)}"""
 
 
 def denoiser(record: dict, tables: dict) -> str:
@@ -62,17 +64,19 @@ def denoiser(record: dict, tables: dict) -> str:
         lines = [
             [
                 row["way"],
-                f"{number(row['s'])} s",
+                number(row["s"]),
                 f"{row['s'] / bare:.2f}",
-                f"{number(max(row['MB'], 0), '.0f')} MB" if "MB" in row else "",
+                number(max(row["MB"], 0), ".0f") if "MB" in row else "",
                 number(row["error"]) if "error" in row else "",
             ]
             for row in rows
         ]
-        parts.append(f"### {title}\n\n{markdown(['way', 'time', 'over two products', 'memory', 'error'], lines)}")
+        parts.append(
+            f"### {title}\n\n{markdown(['way', 'time, s', 'over two products', 'memory, MB', 'error'], lines)}"
+        )
     slopes = {name: tables[f"time against {name}"][-1] for name in "NQd"}
     fits = [[name, *(f"{v[way]:.2f} ± {v[f'{way}, error']:.2f}" for way in WAYS)] for name, v in slopes.items()]
-    single = [[number(v) for v in row.values()] for row in tables["float32 against float64"]]
+    single = [[f"{row['t']:g}", *(number(row[way]) for way in WAYS)] for row in tables["float32 against float64"]]
     noises = tables["40 noise variances, N = 60,000, d = 784, float32"]
     return f"""{record["queries"]:,} queries to the empirical denoiser of random points of a data set's size: best time of a few runs,
 memory beyond the inputs, and the largest error against float64, in units of the coordinates.
@@ -85,7 +89,7 @@ differences themselves, which costs them the fast product of matrices. KeOps was
 
 ```{{figure}} {FIGURE.name}
 :name: fig-run-scaling
-:alt: Three panels with rising straight lines on logarithmic axes, time against the number of points, of queries and of dimensions. The line of memolib lies on or below that of the plain softmax in every panel, most clearly for few dimensions.
+:alt: Three panels, one above the other, with rising straight lines on logarithmic axes, time against the number of points, of queries and of dimensions. The line of memolib lies on or below that of the plain softmax in every panel, most clearly for few dimensions.
 
 Seconds of the empirical denoiser against the number of points N, of queries Q and of dimensions d, the other two held at 20,000, 500 and 784, in float32.
 ```
@@ -107,13 +111,13 @@ Largest error in units of the data's spread, on smooth random images of 784 pixe
 
 Own weight, N_eff and information of all 60,000 points of MNIST's size:
 
-{markdown(["way", "time"], [[row["way"], f"{number(row['s'])} s"] for row in noises])}"""
+{markdown(["way", "time, s"], [[row["way"], number(row["s"])] for row in noises])}"""
 
 
 def spectra(tables: dict) -> str:
     """Jacobian spectra."""
     (rows,) = tables.values()
-    lines = [[number(value) for value in row.values()] for row in rows]
+    lines = [[f"{row['t']:g}", *(number(v) for k, v in row.items() if k != "t")] for row in rows]
     return f"""Eigenvalues of the Jacobian of the empirical denoiser of 60,000 points in 784 dimensions, in milliseconds a noisy point
 (average of 100 points; automatic differentiation, forward mode, is timed on two). The data are smooth functions of 15 hidden
 coordinates, in float32; the last column is the largest deviation between the two. The cost falls with the number of points that
@@ -124,7 +128,7 @@ matter; where these are fewer than the 784 dimensions, their Gram matrix gives t
 
 def cluster(record: dict, tables: dict) -> str:
     """The denoiser on worker processes, and an estimate for larger data."""
-    measured = [[r["where"], f"{number(r['s'])} s", number(r["deviation"])] for r in tables["measured"]]
+    measured = [[r["where"], number(r["s"]), number(r["deviation"])] for r in tables["measured"]]
     columns = list(tables["estimated"][0])
     estimated = [
         [r["data"], *(f"{r[c]:.2g}" if r[c] > 1e6 else number(r[c]) for c in columns[1:])] for r in tables["estimated"]
@@ -132,7 +136,7 @@ def cluster(record: dict, tables: dict) -> str:
     return f"""`memolib.cluster.Sharded` takes the same queries to shards of the data on the workers of a Dask cluster.
 1,000 queries to 60,000 points in 784 dimensions, in float32:
 
-{markdown(["where", "time", "deviation"], measured)}
+{markdown(["where", "time, s", "deviation"], measured)}
 
 *What would larger data cost?* A query needs $4Nd$ operations, whatever the noise: $2Nd$ for the exponents and $2Nd$ for the
 average. The two workers above did {record["rate"] / 1e9:.0f} billion operations per second and core. At this rate:
@@ -174,14 +178,14 @@ Measured on {machine} with Python {versions["python"]} and torch {versions["torc
 def draw(tables: dict) -> None:
     """Draw seconds against N, Q and d."""
     plots.use_style()
-    figure, axes = plt.subplots(1, 3, figsize=(7.5, 2.8), sharey=True)
+    figure, axes = plt.subplots(3, 1, figsize=(4.5, 6.6))
     for ax, name in zip(axes, "NQd", strict=True):
         rows = tables[f"time against {name}"][:-1]
         for way, mark in zip(WAYS, "os", strict=True):
             ax.loglog([r[name] for r in rows], [r[way] for r in rows], f"{mark}-", ms=4, label=way)
-        ax.set(xlabel={"N": "points $N$", "Q": "queries $Q$", "d": "dimensions $d$"}[name])
-    axes[0].set(ylabel="seconds")
-    axes[0].legend(fontsize=7)
+        ax.set(xlabel={"N": "points $N$", "Q": "queries $Q$", "d": "dimensions $d$"}[name], ylabel="seconds")
+        ax.xaxis.set_minor_formatter("")
+    axes[0].legend()
     figure.savefig(FIGURE, metadata={"Date": None})
 
 
