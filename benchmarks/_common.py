@@ -51,9 +51,10 @@ def table(title: str, rows: list[dict]) -> None:
 
 def write(name: str, tables: dict, start: float, **more) -> None:
     """Write results/benchmarks/NAME.json with a record of command and machine, in one step."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     record = {
         "command": f"python benchmarks/{name}.py",
-        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores",
+        "machine": f"{platform.machine()}, {cores} cores",
         "threads": torch.get_num_threads(),
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "seconds": round(time.perf_counter() - start, 1),

@@ -14,15 +14,15 @@ from distributed import LocalCluster
 from memolib.cluster import Sharded
 from memolib.empirical import Empirical
 
-N, Q, D_PIXELS, T = 60_000, 1_000, 784, 1.0
+N, Q, PIXELS, T = 60_000, 1_000, 784, 1.0
 LARGER = {"a million images of 28x28": (1e6, 784), "a hundred million images of 32x32x3": (1e8, 3_072)}
 
 
 def main() -> None:
     """Time, extrapolate, print and write."""
     start, generator = time.perf_counter(), torch.Generator().manual_seed(0)
-    y = torch.rand(N, D_PIXELS, generator=generator) * 0.3
-    x = y[:Q] + T**0.5 * torch.randn(Q, D_PIXELS, generator=generator)
+    y = torch.rand(N, PIXELS, generator=generator) * 0.3
+    x = y[:Q] + T**0.5 * torch.randn(Q, PIXELS, generator=generator)
     torch.set_num_threads(1)
     D = Empirical(y)
     exact, rows = D(x, T), [{"where": "this process, one thread", "s": seconds(lambda: D(x, T)), "deviation": 0.0}]
@@ -31,15 +31,10 @@ def main() -> None:
             shards = Sharded(list(y.chunk(workers)), local.scheduler_address)
             shards._client.run(torch.set_num_threads, 1)
             deviation = float((shards(x, T) - exact).abs().max())
-            rows.append(
-                {
-                    "where": f"{workers} worker{'s' * (workers > 1)} of one thread",
-                    "s": seconds(lambda D=shards: D(x, T)),
-                }
-            )
-            rows[-1]["deviation"] = deviation
+            where = f"{workers} worker{'s' * (workers > 1)} of one thread"
+            rows.append({"where": where, "s": seconds(lambda D=shards: D(x, T)), "deviation": deviation})
             shards.close()
-    rate = 4 * N * Q * D_PIXELS / rows[-1]["s"] / 2  # operations per second and core
+    rate = 4 * N * Q * PIXELS / rows[-1]["s"] / 2  # operations per second and core
     estimates = [
         {
             "data": name,

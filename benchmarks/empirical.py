@@ -124,10 +124,9 @@ def scaling() -> dict[str, list[dict]]:
 def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
     """Own weight, N_eff and information of all N points at 40 noise variances: one pass, and one call for each."""
     y = torch.rand(N, d, generator=torch.Generator().manual_seed(3)) * 0.3
-    times, few = np.geomspace(30, 0.3, steps), 500
+    D, times, few = Empirical(y), np.geomspace(30, 0.3, steps), 500
 
     def one_by_one() -> None:
-        D = Empirical(y)
         for t in times:
             x = y[:few] + t**0.5 * torch.randn(few, d)
             D.n_eff(x, t), D.log_density(x, t)

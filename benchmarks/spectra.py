@@ -15,7 +15,7 @@ from torch.func import jvp, vmap
 from memolib.empirical import Empirical
 from memolib.points import add_noise, gaussian
 
-POINTS, N, D_PIXELS = 100, 60_000, 784
+POINTS, N, PIXELS = 100, 60_000, 784
 TIMES = 0.1, 0.5, 1.0, 1.3, 2.0, 3.0, 5.0, 20.0
 
 
@@ -36,7 +36,7 @@ def by_autograd(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
 def main() -> None:
     """Run all noise variances, print them, and write them with their record."""
     start, rows = time.perf_counter(), []
-    y = torch.sigmoid(gaussian(N, 15, seed=0) @ gaussian(15, D_PIXELS, seed=1) / 2).float()
+    y = torch.sigmoid(gaussian(N, 15, seed=0) @ gaussian(15, PIXELS, seed=1) / 2).float()
     D = Empirical(y)
     for t in TIMES:
         x = add_noise(y[:POINTS], t, seed=2)

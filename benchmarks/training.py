@@ -4,9 +4,9 @@ On an equal number of seconds, the recipe of the public experiments, written fro
 turns on one machine: for 500 and 20,000 points of the book's example (30 dimensions, each point divided by its norm),
 at each noise, the root mean square error of held-out answers, the distance to the exact population denoiser at fresh
 points (C) and to the exact empirical denoiser at training points (A), in units of the noise that each removes. The
-recipe's averaged parameters lag far behind in short runs, so its last parameters are shown as well. Then nine data-set
-sizes as one ensemble against nine runs. Prints, keeps a log, and writes results/benchmarks/training.json after each
-part, with a record of the machine.
+recipe's averaged parameters lag far behind in short runs, so its last parameters are shown as well. Before that, nine
+data-set sizes as one ensemble against nine runs. Prints, keeps a log, and writes results/benchmarks/training.json after
+each part, with a record of the machine; a log that does not end with "done" tells that the run was stopped before.
 """
 
 import argparse

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from network_grid import LAW
 
 from memolib.checkpoints import save
-from memolib.manifolds import SphereManifold
 from memolib.networks import ResidualMLP
 from memolib.training import train
 
 FOLDER = Path(__file__).with_suffix("")
-LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
 SIZES, MARKS = (50, 250, 500, 20_000), (1_000, 64_000)
 
 
