@@ -1,5 +1,7 @@
 """Training a denoiser against the public recipe, in one run: python benchmarks/training.py [--seconds S] [--ours S].
 
+With --points 500 the other data set and the ensembles are left out, and the files are called training_500.
+
 On an equal number of seconds, the recipe of the public experiments, written from its description, and memolib's, taking
 turns on one machine: for 500 and 20,000 points of the book's example (30 dimensions, each point divided by its norm),
 at each noise, the root mean square error of held-out answers, the distance to the exact population denoiser at fresh
@@ -146,10 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=20, help="of the public recipe, for each data set")
     parser.add_argument("--ours", type=float, default=20, help="longest run of memolib's")
+    parser.add_argument("--points", type=int, nargs="+", default=(20_000, 500), help="sizes of the data sets")
     arguments = parser.parse_args()
+    chosen = len(arguments.points) == 1
+    name = f"training_{arguments.points[0]}" if chosen else "training"
     start, tables = time.perf_counter(), {}
     RESULTS.mkdir(parents=True, exist_ok=True)
-    with (RESULTS / "training.log").open("w", buffering=1) as log:
+    with (RESULTS / f"{name}.log").open("w", buffering=1) as log:
 
         def say(text: str) -> None:
             print(text, flush=True)
@@ -161,11 +166,12 @@ def main() -> None:
             for row in rows:
                 say("    " + "   ".join(f"{key} {value:.3g}" for key, value in row.items()))
             command = f"python benchmarks/training.py --seconds {arguments.seconds:g} --ours {arguments.ours:g}"
-            write("training", tables, start, command=command, load=os.getloadavg()[0])
+            command += f" --points {arguments.points[0]}" if chosen else ""
+            write(name, tables, start, command=command, load=os.getloadavg()[0])
 
-        rows = [ensemble(batch) for batch in (32, 128, 384)]
-        keep("nine data-set sizes as one ensemble", rows)
-        for N in (20_000, 500):
+        if not chosen:
+            keep("nine data-set sizes as one ensemble", [ensemble(batch) for batch in (32, 128, 384)])
+        for N in arguments.points:
             y = LAW.sample(N, seed=0)
             judge, recipe = Judge(y), PublicRecipe(y)
             for stop in (s for s in STOPS if s <= max(arguments.seconds, arguments.ours)):

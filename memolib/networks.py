@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from memolib._tensors import as_noise
 from memolib._validate import count, real, real_array
 
-FREQUENCIES = torch.pi / 2 * 2.0 ** torch.arange(4)  # of c = ln(sigma)/4: waves of ln(sigma) from 16 to 2 long
+N_FREQUENCIES = 4  # of c = ln(sigma)/4: waves of ln(sigma) from 16 to 2 long
 
 
 class Preconditioning(NamedTuple):
@@ -52,11 +52,11 @@ def waves(c: torch.Tensor) -> torch.Tensor:
     Args:
         c: noise levels, any shape.
     """
-    angles = c[..., None] * FREQUENCIES.to(c)
+    angles = c[..., None] * (torch.pi / 2 * 2.0 ** torch.arange(N_FREQUENCIES, device=c.device))
     return torch.cat([c[..., None], angles.sin(), angles.cos()], dim=-1)
 
 
-N_WAVES = 2 * len(FREQUENCIES) + 1
+N_WAVES = 2 * N_FREQUENCIES + 1
 
 
 class Linear(nn.Module):

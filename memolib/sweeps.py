@@ -9,11 +9,14 @@ What a function takes from elsewhere is not seen: pass values in the configurati
 import ast
 import hashlib
 import inspect
+import io
 import json
 import os
 import platform
 import sys
+import textwrap
 import time
+import tokenize
 import traceback
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -72,12 +75,23 @@ def code_digest(function: Callable, depends: Sequence[ModuleType] = ()) -> str:
         raise ValueError(f"function is {function!r}; allowed is one with a source, and no variables of one around it")
     digest = hashlib.sha256()
     for part in (function, *depends):
-        tree = ast.parse(inspect.cleandoc("\n" + inspect.getsource(part)))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
-        digest.update(ast.unparse(tree).encode())
+        digest.update(_bare(textwrap.dedent(inspect.getsource(part))).encode())
     return digest.hexdigest()[:12]
+
+
+def _bare(source: str) -> str:
+    """Source without comments, docstrings and empty lines: the same text in every version of Python."""
+    lines = source.splitlines()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            text = node.body[0]
+            if isinstance(node, ast.Module) or text.lineno > node.lineno:
+                lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
+    return "\n".join(line.rstrip() for line in lines if line.strip())
 
 
 def sweep(

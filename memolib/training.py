@@ -3,12 +3,15 @@
 A member is a data set with a seed. Its parameters are one row of a matrix, so that Adam, clipping, averaging and
 checkpoints act on whole matrices, whatever the architecture; a member gives the answer that it would give alone.
 No state of a random generator is kept: the numbers of each block of steps come from a generator seeded with the block's
-number and the member's seed, so the number of steps done is all that a resumed run must know.
+number and the member's seed, so the number of steps done is all that a resumed run must know. Members of one seed share
+their noise. Training takes place where the data lie: on a GPU the same numbers give the same run, up to rounding.
 """
 
 import math
 import os
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +32,7 @@ WARM_UP, CLIP, BETAS = 200, 1.0, (0.9, 0.99)  # steps; norm of a member's gradie
 
 
 class Trained(NamedTuple):
-    """What training gives; members are in the order data set by data set, within each seed by seed.
+    """What training gives, members in the order of the data sets or seeds.
 
     Attributes:
         denoisers: one for each member, with averaged parameters.
@@ -60,13 +63,14 @@ def train(
     checkpoints=None,
     every: int = 1_000,
 ) -> Trained:
-    """Train networks of one architecture, one on each data set with each seed.
+    """Train networks of one architecture, on the device of the data.
 
     Args:
         data: points, shape (N, d), or a list of such data sets, of one d and any N.
         network: its architecture is trained, from new initial parameters: ``ResidualMLP`` or ``UNet``.
         steps: number of steps, 1 or more.
-        seeds: whole number, or a list of them; fixes initial parameters, batches and noise.
+        seeds: whole number, or a list of them, one for each data set; fixes initial parameters, batches and noise. A
+            single data set, or a single seed, serves all.
         batch: number of noisy points of each member in a step.
         rate: of learning, at its highest.
         t_range: least and largest noise variance, unit of the data squared. By default from the square of data_std/30
@@ -84,12 +88,16 @@ def train(
         raise ValueError(f"network is {network!r}; allowed are {' and '.join(NETWORKS)}")
     sets = [as_points("data", y, network.d).float() for y in (data if isinstance(data, list | tuple) else [data])]
     seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
+    if not sets or not seeds or (len(sets) != len(seeds) and min(len(sets), len(seeds)) > 1):
+        raise ValueError(f"seeds are {len(seeds)} for {len(sets)} data sets; allowed are as many, or one of either")
     steps, batch, every = count("steps", steps), count("batch", batch), count("every", every)
     marks = [count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)]
     rate, average = real("rate", rate, minimum=0, strict=True), real("average", average, minimum=0)
-    if average >= 1 or not sets or not seeds:
-        raise ValueError(f"average is {average}, data {len(sets)}, seeds {len(seeds)}; allowed are below 1, 1 or more")
-    members = [_Member(y, seed, t_range, batch) for y in sets for seed in seeds]
+    if average >= 1:
+        raise ValueError(f"average is {average}; allowed are numbers below 1")
+    n, device = max(len(sets), len(seeds)), sets[0].device
+    sets, seeds = sets * (n // len(sets)), seeds * (n // len(seeds))
+    members = [_Member(y, seed, t_range) for y, seed in zip(sets, seeds, strict=True)]
     config = {"network": network.config, "steps": steps, "seeds": seeds, "batch": batch, "rate": rate}
     config |= {"average": average, "snapshots": marks, "t_range": [m.t_range for m in members]}
     config |= {"data": [files.digest({"data": y}) for y in sets]}
@@ -98,33 +106,42 @@ def train(
     start = [parameters_to_vector(files.build(network.config, m.seed).parameters()).detach() for m in members]
     state = {"parameters": torch.stack(start), "average": torch.stack(start)}
     state |= {name: torch.zeros_like(state["average"]) for name in ("first", "second")}
-    state["losses"] = torch.zeros(math.ceil(steps / window), len(members), dtype=torch.float64)
+    state["losses"] = torch.zeros(math.ceil(steps / window), n, dtype=torch.float64)
     found, done, before = checkpoints and files.latest(checkpoints, config), 0, 0.0
     if found:
         state, done, before = found[0], found[1]["done"], found[1]["seconds"]
+    state = {name: tensor.to(device) for name, tensor in state.items()}
     predict, leaves = _stacked(network, state["parameters"])
-    data_std, began = torch.tensor([m.data_std for m in members])[:, None], time.perf_counter()
+    data_std = torch.tensor([m.data_std for m in members], device=device)[:, None]
+    points = torch.cat([m.data - m.mean for m in members])
+    which = torch.tensor([sorted(set(seeds)).index(seed) for seed in seeds], device=device)
+
+    def advance(rows: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, rates: torch.Tensor) -> torch.Tensor:
+        losses = matching_loss(predict, points[rows], noise[which], t, data_std)
+        gradient = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), leaves)], dim=1)
+        _clip(gradient)
+        _adam(state, gradient, rates[0], rates[1])
+        state["average"].lerp_(state["parameters"], rates[2])
+        return losses.detach()
+
+    draws, began = _Draws(members, batch, lambda step: _rates(step, steps, rate, average)), time.perf_counter()
+    one = _Recorded(advance) if device.type == "cuda" else advance
     quiet = True if os.environ.get("TQDM_DISABLE") else None
     with tqdm(total=steps, initial=done, disable=quiet, desc="training") as bar:
         for step in range(done, steps):
-            y, noise, t = map(torch.stack, zip(*(m.draw(step) for m in members), strict=True))
-            losses = matching_loss(predict, y, noise, t, data_std)
-            gradient = torch.cat([g.flatten(1) for g in torch.autograd.grad(losses.sum(), leaves)], dim=1)
-            _clip(gradient)
-            _adam(state, gradient, step, rate * schedule(step, steps))
-            state["average"].lerp_(state["parameters"], 1 - decay(step, average))
-            state["losses"][step // window] += losses.detach()
+            losses = one(*draws(step))
+            state["losses"][step // window] += losses
             done = step + 1
             if done in marks:
                 state[f"snapshot {done}"] = state["average"].clone()
             if checkpoints and (done % every == 0 or done == steps):
                 seconds = before + time.perf_counter() - began
                 files.checkpoint(checkpoints, done, state, {"config": config, "done": done, "seconds": seconds})
-            if done % 100 == 0:
-                bar.set_postfix(loss=f"{float(losses.detach().mean()):.3f}", refresh=False)
+            if done % 100 == 0 and not bar.disable:
+                bar.set_postfix(loss=f"{float(losses.mean()):.3f}", refresh=False)
             bar.update()
     ends = np.minimum(window * np.arange(1, len(state["losses"]) + 1), steps)
-    losses = state["losses"].numpy() / np.diff(ends, prepend=0)[:, None]
+    losses = state["losses"].cpu().numpy() / np.diff(ends, prepend=0)[:, None]
     made = {}
     for name in ("average", *(f"snapshot {mark}" for mark in marks)):
         made[name] = [m.denoiser(network.config, row) for m, row in zip(members, state[name], strict=True)]
@@ -186,38 +203,84 @@ def decay(step: int, average: float) -> float:
 
 
 class _Member:
-    """A data set with a seed: what is drawn for it, and what its denoiser must know."""
+    """A data set with a seed: what its denoiser must know."""
 
-    def __init__(self, data: torch.Tensor, seed: int, t_range, batch: int):
+    def __init__(self, data: torch.Tensor, seed: int, t_range):
         if (data == data[0]).all():
             raise ValueError(f"data has {len(data)} equal points; allowed are data sets with two different ones")
-        self.data, self.mean, self.seed, self.batch = data, data.mean(dim=0), seed, batch
+        self.data, self.mean, self.seed = data, data.mean(dim=0), seed
         centred = data - self.mean
         self.data_std = float(centred.square().mean().sqrt())
         ends = ((self.data_std / 30) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2) if t_range is None else t_range
         if np.shape(ends) != (2,) or not as_noise(ends[0]) < as_noise(ends[1]):
             raise ValueError(f"t_range is {t_range}; allowed are a noise variance and a larger one")
         self.t_range = [float(end) for end in ends]
-        self.block_steps, self.block = min(64, math.ceil(BLOCK / (batch * data.shape[1]))), None
-
-    def draw(self, step: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Give a step's centred data and noise, shape (batch, d), and noise variances (batch,)."""
-        block, place = divmod(step, self.block_steps)
-        if block != self.block:
-            rng, shape = np.random.default_rng([block, self.seed, STREAM]), (self.block_steps, self.batch)
-            rows = rng.integers(len(self.data), size=shape)
-            low, high = np.log(self.t_range)
-            t = np.exp(low + (high - low) * stratified(rng, *shape)).astype(np.float32)
-            noise = rng.standard_normal((*shape, self.data.shape[1]), dtype=np.float32)
-            self.block, self.numbers = block, [torch.from_numpy(v) for v in (rows, noise, t)]
-        rows, noise, t = (v[place] for v in self.numbers)
-        return self.data[rows] - self.mean, noise, t
 
     def denoiser(self, config: dict, row: torch.Tensor) -> Denoiser:
         """Wrap a row of parameters."""
-        made = Denoiser(files.build(config), self.data_std, self.mean)
+        made = Denoiser(files.build(config), self.data_std, self.mean.cpu()).to(row.device)
         vector_to_parameters(row.clone(), made.network.parameters())
         return made.eval().requires_grad_(False)
+
+
+class _Draws:
+    """What is drawn for each step, in blocks of steps; for a GPU the next block is drawn while one is in use."""
+
+    def __init__(self, members: list[_Member], batch: int, rates: Callable[[int], tuple]):
+        self.members, self.rates, self.device = members, rates, members[0].data.device
+        self.d = members[0].data.shape[1]
+        self.shape = min(64, math.ceil(BLOCK / (batch * self.d))), batch
+        self.first = np.cumsum([0] + [len(m.data) for m in members])  # row of each member's first point
+        self.pool = ThreadPoolExecutor(1) if self.device.type == "cuda" else None
+        self.number, self.held, self.ahead = None, [], {}
+
+    def __call__(self, step: int) -> list[torch.Tensor]:
+        """Give rows of points and noise variances, (members, batch), noise by seed, (seeds, batch, d), and rates."""
+        number, place = divmod(step, self.shape[0])
+        if number != self.number:
+            block = self.ahead.pop(number).result() if number in self.ahead else self.block(number)
+            if self.pool:
+                self.ahead[number + 1] = self.pool.submit(self.block, number + 1)
+            self.held, self.number = [v.to(self.device) for v in block], number
+        return [v[place] for v in self.held]
+
+    def block(self, number: int) -> list[torch.Tensor]:
+        """Draw a block of steps, along the first axis."""
+        noise, strata, rows, t = {}, {}, [], []
+        for seed in sorted({m.seed for m in self.members}):
+            rng = np.random.default_rng([number, seed, STREAM])
+            noise[seed] = rng.standard_normal((*self.shape, self.d), dtype=np.float32)
+            strata[seed] = stratified(rng, *self.shape)
+        for m, first in zip(self.members, self.first, strict=False):
+            rng, (low, high) = np.random.default_rng([number, m.seed, STREAM + 1]), np.log(m.t_range)
+            rows.append(first + rng.integers(len(m.data), size=self.shape))
+            t.append(np.exp(low + (high - low) * strata[m.seed]).astype(np.float32))
+        block = [torch.from_numpy(np.stack(v, axis=1)) for v in (rows, t, list(noise.values()))]
+        steps = range(number * self.shape[0], (number + 1) * self.shape[0])
+        return [*block, torch.tensor([self.rates(step) for step in steps])]
+
+
+class _Recorded:
+    """A step whose kernels a GPU starts all at once, as a CUDA graph: starting them one by one takes longer than they.
+
+    The answer is overwritten by the next call.
+    """
+
+    def __init__(self, step: Callable[..., torch.Tensor]):
+        self.step, self.calls = step, 0
+
+    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        if self.calls <= 3:  # libraries set themselves up in the first calls, which must not be recorded
+            return self.step(*inputs)
+        if self.calls == 4:
+            self.inputs, self.graph = [v.clone() for v in inputs], torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graph):  # records, and does not run
+                self.answer = self.step(*self.inputs)
+        for held, new in zip(self.inputs, inputs, strict=True):
+            held.copy_(new)
+        self.graph.replay()
+        return self.answer
 
 
 def _stacked(network: torch.nn.Module, parameters: torch.Tensor):
@@ -243,10 +306,17 @@ def _clip(gradient: torch.Tensor) -> None:
     gradient.mul_(CLIP / gradient.norm(dim=1, keepdim=True).clamp(min=CLIP))
 
 
-def _adam(state: dict[str, torch.Tensor], gradient: torch.Tensor, step: int, rate: float) -> None:
+def _rates(step: int, steps: int, rate: float, average: float) -> tuple[float, float, float]:
+    """What changes from step to step: Adam's two factors, against the bias of its moments, and the average's share."""
+    b1, b2 = BETAS
+    size = rate * schedule(step, steps) / (1 - b1 ** (step + 1))
+    return size, (1 - b2 ** (step + 1)) ** -0.5, 1 - decay(step, average)
+
+
+def _adam(state: dict[str, torch.Tensor], gradient: torch.Tensor, size, scale) -> None:
     """Make one step of Adam, in place (Kingma and Ba, arXiv 1412.6980, algorithm 1)."""
     (b1, b2), first, second = BETAS, state["first"], state["second"]
     first.lerp_(gradient, 1 - b1)
     second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-    spread = second.sqrt().div_((1 - b2 ** (step + 1)) ** 0.5).add_(1e-8)
-    state["parameters"].addcdiv_(first, spread, value=-rate / (1 - b1 ** (step + 1)))
+    spread = second.sqrt().mul_(scale).add_(1e-8)
+    state["parameters"].sub_((first * size).div_(spread))

@@ -163,22 +163,33 @@ def test_each_stratum_is_met_once(steps, batch, seed):
 
 
 def test_noise_levels_are_log_uniform():
-    member = training._Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0), 512)
-    y, noise, t = member.draw(0)
-    assert torch.allclose(t.log10().sort().values, torch.linspace(-4, 0, 512), atol=4 / 500)
-    assert noise.std() == pytest.approx(1, abs=0.06) and torch.isin(y + member.mean, member.data).float().mean() > 0.9
-    again = [member.draw(step)[2] for step in (63, 64, 0)]
-    assert not torch.equal(again[0], again[1]) and torch.equal(again[2], t)
+    draw = draws(training._Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0)))
+    rows, t, noise, rates = draw(0)
+    assert torch.allclose(t[0].log10().sort().values, torch.linspace(-4, 0, 512), atol=4 / 500)
+    assert noise.std() == pytest.approx(1, abs=0.06) and 300 < len(rows.unique()) < 350  # 512 (1 - 1/e) = 324
+    again = [draw(step)[1] for step in (63, 64, 0)]
+    assert not torch.equal(again[0], again[1]) and torch.equal(again[2], t) and rates == 0
 
 
 def test_a_members_numbers_are_its_own():
     """Another seed, another block and the generator of the data's seed give other numbers."""
     y = LAW.sample(512, seed=0).float()
-    one, two = (training._Member(y, seed, None, 512) for seed in (0, 1))
-    for ours, theirs in zip(one.draw(0), two.draw(0), strict=True):
-        assert not torch.equal(ours, theirs)
-    data_seed = np.random.default_rng(0).integers(512, size=(64, 512))
-    assert (one.numbers[0].numpy() == data_seed).mean() < 0.01
+    members = [training._Member(y, seed, None) for seed in (1, 0)]
+    both, one, two = draws(*members), draws(members[0]), draws(members[1])
+    for step in (0, 70):
+        ours, theirs, together = one(step), two(step), both(step)
+        assert not any(torch.equal(a, b) for a, b in zip(ours[:3], theirs[:3], strict=True))
+        assert torch.equal(together[0], torch.cat([ours[0], 512 + theirs[0]]))  # the second's points come after
+        assert torch.equal(together[1], torch.cat([ours[1], theirs[1]]))
+        assert torch.equal(together[2], torch.cat([theirs[2], ours[2]]))  # noise is in the order of the seeds
+    for data_seed in ([0], [1]):
+        fresh = np.random.default_rng(data_seed).integers(512, size=(64, 1, 512))
+        assert (one.block(0)[0].numpy() == fresh).mean() < 0.01
+
+
+def draws(*members):
+    """What training draws for them, in batches of 512."""
+    return training._Draws(list(members), 512, lambda step: step)
 
 
 def test_a_seed_sets_the_initial_parameters():
@@ -230,7 +241,8 @@ def test_adam_is_torchs():
     for step in range(5):
         theirs.grad = gaussian(2, 9, seed=step + 1)
         optimizer.step()
-        training._adam(state, theirs.grad, step, 0.01)
+        size, scale, _ = training._rates(step, 10, 0.01 / training.schedule(step, 10), 0.0)
+        training._adam(state, theirs.grad, size, scale)
     assert torch.allclose(state["parameters"], theirs.detach(), atol=1e-9)
 
 
@@ -246,12 +258,12 @@ def test_a_seed_fixes_everything():
 
 @pytest.mark.parametrize("network", [SMALL, UNet(4, 1, width=8)], ids=["mlp", "unet"])
 def test_a_member_is_what_it_is_alone(network):
-    sets, seeds = [gaussian(N, network.d, seed=N) for N in (5, 40)], [0, 7]
+    sets, seeds = [gaussian(N, network.d, seed=N) for N in (5, 5, 40, 41)], [0, 7, 0, 7]
     steps = 300 if network is SMALL else 10
     together = train(sets, network, steps=steps, batch=16, seeds=seeds)
-    x, members = gaussian(10, network.d, seed=1), iter(together.denoisers)
-    for k, (y, seed) in enumerate((y, seed) for y in sets for seed in seeds):
-        alone, D = train(y, network, steps=steps, batch=16, seeds=seed), next(members)
+    x = gaussian(10, network.d, seed=1)
+    for k, (y, seed, D) in enumerate(zip(sets, seeds, together.denoisers, strict=True)):
+        alone = train(y, network, steps=steps, batch=16, seeds=seed)
         assert np.allclose(alone.losses[:, 0], together.losses[:, k], atol=1e-3)
         assert torch.allclose(alone.denoisers[0](x, 0.1), D(x, 0.1), atol=5e-3)
         assert torch.equal(alone.denoisers[0].mean, D.mean) and alone.denoisers[0].data_std == D.data_std
@@ -286,7 +298,7 @@ def test_many_points_give_the_population():
 
 def test_order_of_the_data_changes_nothing_but_the_draw():
     y = LAW.sample(200, seed=5)
-    one, two = (training._Member(v.float(), 0, None, 8) for v in (y, y.flip(0)))
+    one, two = (training._Member(v.float(), 0, None) for v in (y, y.flip(0)))
     assert one.data_std == pytest.approx(two.data_std) and one.t_range == pytest.approx(two.t_range)
     assert torch.allclose(one.mean, two.mean, atol=1e-6)
     assert one.t_range[0] == pytest.approx(float((y - y.mean(dim=0)).square().mean()) / 900)
@@ -370,7 +382,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 def short_range():
     """What ``short`` takes by default."""
-    return training._Member(LAW.sample(50, seed=0).float(), 0, None, 16).t_range
+    return training._Member(LAW.sample(50, seed=0).float(), 0, None).t_range
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
@@ -439,9 +451,10 @@ def test_bad_noise_is_refused(t):
         ("data has shape", lambda: short(np.zeros((5, 3)))),
         ("data has 3 equal points", lambda: short(np.full((3, 4), 0.1))),
         ("data is not finite", lambda: short(torch.full((3, 4), torch.nan))),
-        ("data 0", lambda: short([])),
+        ("for 0 data sets", lambda: short([])),
         ("seeds", lambda: short(seeds=-1)),
-        ("seeds 0", lambda: short(seeds=[])),
+        ("seeds are 0", lambda: short(seeds=[])),
+        ("seeds are 3 for 2", lambda: short([np.eye(4), np.eye(4)], seeds=[1, 2, 3])),
         ("average is 1", lambda: short(average=1.0)),
         ("snapshots is 41", lambda: short(snapshots=[41])),
         ("t_range is", lambda: short(t_range=(1.0, 0.1))),
