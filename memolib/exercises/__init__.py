@@ -11,11 +11,13 @@ from memolib.exercises import (
     collapse,
     condensation,
     curved_manifolds,
+    data_and_capacity,
     empirical_score,
     losing_dimensions,
     noise_and_score,
     random_energy_model,
     spectral_gaps,
+    training,
 )
 from memolib.exercises._grading import Exercise, Grade, grade_answer
 
@@ -29,6 +31,8 @@ CHAPTERS = (
     spectral_gaps,
     losing_dimensions,
     curved_manifolds,
+    training,
+    data_and_capacity,
 )
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 

@@ -106,6 +106,27 @@ def hazard(delta):
     return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi)
 
 
+def strata(u):
+    return (np.arange(len(u)) + u) / len(u)
+
+
+def gap(answer, x, y, t):
+    return answer - softmax_weights(x, y, t) @ y
+
+
+def d1_d2(x, data):
+    away = np.sort(np.linalg.norm(x[:, None] - data, axis=2), axis=1)
+    return away[:, 0] / away[:, 1]
+
+
+def fits(N, steps):
+    return np.array([np.polyfit(np.log(N), np.log(s), 1)[0] for s in steps.T])
+
+
+def cosines(a, b):
+    return np.einsum("ij,ij->i", a, b) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
+
+
 def eigenvalues(x, data, t, G=1.0):
     return np.linalg.eigvalsh(covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x))))
 
@@ -319,6 +340,71 @@ WRONG = {
         (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t, power=1), "weights squared"),
         (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t)[::-1], "values differ"),
         (lambda x, y, log_ratio, t: weighted(x, y, log_ratio, t)[0], "shape"),
+    ],
+    "train-coefficients": [
+        (lambda t, s: [s / (s + t), np.sqrt(s * t / (s + t)), (s + t) ** -0.5], "variance"),
+        (lambda t, s: [s**2 / (s**2 + t), s**2 * t / (s**2 + t), 1 / (s**2 + t)], "take roots"),
+        (lambda t, s: [s**2 / (s**2 + t), (s**2 + t) ** -0.5, s * np.sqrt(t / (s**2 + t))], "order is"),
+        (lambda t, s: [t / (s**2 + t), s * np.sqrt(t / (s**2 + t)), (s**2 + t) ** -0.5], "not the noise's"),
+        (lambda t, s: [s**2 / (s**2 + t), np.sqrt(t), (s**2 + t) ** -0.5], "values differ"),
+    ],
+    "train-strata": [
+        (lambda u, low, high: np.exp(np.log(low) + u * np.log(high / low)), "not stratified"),
+        (lambda u, low, high: low + (high - low) * strata(u), "stratified in t"),
+        (lambda u, low, high: low * (high / low) ** strata(1 + u), "k runs from 0"),
+        (lambda u, low, high: low * (high / low) ** strata(0.5 + 0 * u), "values differ"),
+        (lambda u, low, high: strata(u) * np.log(high / low) + np.log(low), "values differ"),
+    ],
+    "train-memory": [
+        (lambda steps, a: np.prod([(1 + k) / (10 + k) for k in range(steps)]), "minimum"),
+        (lambda steps, a: a**steps, "constant share"),
+        (lambda steps, a: np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps + 1)]), "count from 0"),
+        (lambda steps, a: 1 - np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps)]), "forgotten"),
+        (lambda steps, a: [min(a, (1 + k) / (10 + k)) for k in range(steps)], "shape"),
+    ],
+    "train-distance": [
+        (lambda answer, x, y, t: (gap(answer, x, y, t) ** 2).sum() / (gap(x, x, y, t) ** 2).sum(), "take the root"),
+        (
+            lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t)) / np.linalg.norm(gap(0 * x, x, y, t)),
+            "not |D|",
+        ),
+        (
+            lambda answer, x, y, t: (
+                np.linalg.norm(gap(answer, x, y, t), axis=1) / np.linalg.norm(gap(x, x, y, t), axis=1)
+            ).mean(),
+            "mean of ratios",
+        ),
+        (
+            lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t / 2)) / np.linalg.norm(gap(x, x, y, t / 2)),
+            "t a variance",
+        ),
+        (lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t)), "values differ"),
+    ],
+    "cap-copies": [
+        (lambda made, fresh, data: (d1_d2(made, data) < np.quantile(d1_d2(made, data), 0.01)).mean(), "generated"),
+        (lambda made, fresh, data: (d1_d2(made, data) < np.median(d1_d2(fresh, data))).mean(), "percentile is asked"),
+        (lambda made, fresh, data: (d1_d2(made, data) >= np.quantile(d1_d2(fresh, data), 0.01)).mean(), "small"),
+        (lambda made, fresh, data: np.quantile(d1_d2(fresh, data), 0.01), "threshold"),
+        (lambda made, fresh, data: (d1_d2(made, data) < 0.3).mean(), "values differ"),
+    ],
+    "cap-crossing": [
+        (lambda N, share, level: np.interp(level, share[::-1], N[::-1]), "against ln N"),
+        (lambda N, share, level: np.interp(level, share[::-1], np.log(N)[::-1]), "give N"),
+        (lambda N, share, level: N[share < level][0], "next measured"),
+        (lambda N, share, level: N[share > level][-1], "values differ"),
+    ],
+    "cap-exponent": [
+        (lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std(ddof=1)], "root of their number"),
+        (lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std() / len(steps.T) ** 0.5], "ddof=1"),
+        (lambda N, steps: fits(N, steps).mean(), "shape"),
+        (lambda N, steps: [fits(N, steps).mean(), 0.0], "values differ"),
+    ],
+    "cap-likeness": [
+        (lambda a, b: [np.median((a * b).sum(1)), np.median((a * np.roll(b, -1, 0)).sum(1))], "both lengths"),
+        (lambda a, b: [cosines(a, b).mean(), cosines(a, np.roll(b, -1, 0)).mean()], "not the mean"),
+        (lambda a, b: [np.median(cosines(a, b)), np.median(cosines(a, np.roll(b, 1, 0)))], "roll by -1"),
+        (lambda a, b: [np.median(cosines(a, np.roll(b, -1, 0))), np.median(cosines(a, b))], "order is"),
+        (lambda a, b: [np.median(cosines(a, b)), 0.0], "values differ"),
     ],
 }
 
