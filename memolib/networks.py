@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from memolib._tensors import as_noise
 from memolib._validate import count, real, real_array
+from memolib.spectra import reverse_mode
 
 N_FREQUENCIES = 4  # of c = ln(sigma)/4: waves of ln(sigma) from 16 to 2 long
 
@@ -209,3 +210,7 @@ class Denoiser(nn.Module):
         centred, single = x - self.mean, self.mean.dtype
         answer = self.network((p.inside[:, None] * centred).to(single), p.noise.to(single))
         return (self.mean + p.skip[:, None] * centred + p.out[:, None] * answer).to(x)
+
+    def jacobian(self, x, t) -> torch.Tensor:
+        """Jacobian, shape (n, d, d), which ``spectra`` takes; x are points (n, d), t is one noise variance, above 0."""
+        return reverse_mode(self, x, t)
