@@ -14,7 +14,7 @@ from memolib._tensors import as_noise, as_points
 from memolib._validate import count
 
 METHODS = ("exact", "perturbation")
-# Derivatives are taken along as many directions at once as have this many numbers in all: enough for large operations
+# As many points, or directions at points, go at once as have this many numbers in all: enough for large operations
 # (of 30 coordinates, all directions of 145 points), few enough for a U-Net's layers, which take some 500 times as many.
 TOGETHER = 2**17
 
@@ -71,6 +71,12 @@ def _each(derivative, x: torch.Tensor, dim: int = 0):
     return vmap(derivative, dim, dim, chunk_size=max(1, TOGETHER // x.numel()))
 
 
+def _denoise(denoiser, x: torch.Tensor, t: float) -> torch.Tensor:
+    """Denoise points of shape (..., d), a part of them at a time."""
+    parts = x.flatten(0, -2).split(max(1, TOGETHER // x.shape[-1]))
+    return torch.cat([denoiser(part, t) for part in parts]).reshape(x.shape)
+
+
 def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
     """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling; its own where it offers them.
 
@@ -90,8 +96,8 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
     if method == "exact":
         G = jacobian(denoiser, x, t)
     else:
-        kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-        G = torch.stack([(denoiser(x + k, t) - denoiser(x - k, t)) / (2 * t**0.5) for k in kicks], dim=-1)
+        kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
+        G = (_denoise(denoiser, x + kicks, t) - _denoise(denoiser, x - kicks, t)).permute(1, 2, 0) / (2 * t**0.5)
     return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
 
 
@@ -113,7 +119,7 @@ def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> to
     copies, values = 4 * x.shape[1] if copies is None else count("copies", copies), []
     for point in x:
         noisy = point + t**0.5 * torch.from_numpy(rng.standard_normal((copies, x.shape[1]))).to(x)
-        back = (denoiser(noisy, t) - noisy) / t**0.5
+        back = (_denoise(denoiser, noisy, t) - noisy) / t**0.5
         values.append(1 - torch.linalg.eigvalsh(back.T @ back / copies))
     return torch.stack(values)
 
