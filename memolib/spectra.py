@@ -14,9 +14,10 @@ from memolib._tensors import as_noise, as_points
 from memolib._validate import count
 
 METHODS = ("exact", "perturbation")
-# As many points, or directions at points, go at once as have this many numbers in all: enough for large operations
-# (of 30 coordinates, all directions of 145 points), few enough for a U-Net's layers, which take some 500 times as many.
-TOGETHER = 2**17
+# As many points, or directions at points, go at once as have this many numbers in all: enough for large operations (of
+# 30 coordinates, all directions of 72 points), few enough for a U-Net's layers, which take some 500 times as many.
+# Forward mode computes the answer anew for each part, and so takes parts twice as large.
+TOGETHER = 2**16
 
 
 def jacobian(denoiser, x, t) -> torch.Tensor:
@@ -46,7 +47,7 @@ def forward_mode(denoiser, x, t) -> torch.Tensor:
     def along(direction: torch.Tensor) -> torch.Tensor:
         return jvp(lambda points: denoiser(points, t), (x,), (direction.expand_as(x),))[1]
 
-    return _each(along, x)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 2, 0)
+    return _each(along, x, 0, 2 * TOGETHER)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 2, 0)
 
 
 def reverse_mode(denoiser, x, t) -> torch.Tensor:
@@ -63,12 +64,12 @@ def reverse_mode(denoiser, x, t) -> torch.Tensor:
     def across(direction: torch.Tensor) -> torch.Tensor:
         return pull(direction.expand_as(x))[0]
 
-    return _each(across, x)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 0, 2)
+    return _each(across, x, 0, TOGETHER)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 0, 2)
 
 
-def _each(derivative, x: torch.Tensor, dim: int = 0):
-    """Take a derivative at x along each of a stack of directions, a part of them at a time."""
-    return vmap(derivative, dim, dim, chunk_size=max(1, TOGETHER // x.numel()))
+def _each(derivative, x: torch.Tensor, dim: int, together: int):
+    """Take a derivative at x along each of a stack of directions, as many at once as have so many numbers together."""
+    return vmap(derivative, dim, dim, chunk_size=max(1, together // x.numel()))
 
 
 def _denoise(denoiser, x: torch.Tensor, t: float) -> torch.Tensor:
@@ -158,8 +159,8 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
     pull = vjp(lambda points: denoiser(points, t), x)[1]
 
     def product(V: torch.Tensor) -> torch.Tensor:
-        push = _each(lambda v: jvp(lambda points: denoiser(points, t), (x,), (v,))[1], x, -1)
-        return (push(V) + _each(lambda v: pull(v)[0], x, -1)(V)) / 2
+        push = _each(lambda v: jvp(lambda points: denoiser(points, t), (x,), (v,))[1], x, -1, 2 * TOGETHER)
+        return (push(V) + _each(lambda v: pull(v)[0], x, -1, TOGETHER)(V)) / 2
 
     width = k + max(8, k // 10)
     width = d if (blocks + 1) * width >= d else width  # then the whole space costs no more
