@@ -1,7 +1,7 @@
 # make book    installs into .venv, builds the book, says where it is     make serve  builds it and serves it on 127.0.0.1
 # make test    installs, then runs every check                            make lab    opens JupyterLab
 # make execute re-executes all notebooks in place (NOTEBOOKS=... for some)
-# make bench   measures speed and memory against plain ways (20 minutes)
+# make bench   measures speed and memory against plain ways (25 minutes)
 # make zip     the built book for reading offline                         make lock   renews requirements.txt
 
 VENV ?= .venv
@@ -39,6 +39,7 @@ execute: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/empirical.py
 	$(BIN)/python benchmarks/spectra.py
+	$(BIN)/python benchmarks/network_spectra.py
 	$(BIN)/python benchmarks/cluster.py
 	$(BIN)/python tools/run_times.py
 

@@ -1,5 +1,6 @@
 """What the benchmarks share: timing, memory, and results written with their record."""
 
+import ctypes
 import json
 import os
 import platform
@@ -27,11 +28,12 @@ def seconds(run: Callable, repeats: int = 3) -> float:
 def megabytes(run: Callable) -> float:
     """Peak memory of a run beyond what is held before it (Linux; elsewhere not a number)."""
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # give back what was freed
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
         before = re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]
         run()
         peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]
-    except OSError:
+    except (OSError, AttributeError, TypeError):
         return float("nan")
     return (int(peak) - int(before)) / 1024
 

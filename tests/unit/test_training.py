@@ -117,6 +117,42 @@ def test_derivatives(network):
     assert sampling.flow_log_density(D, x, 0.1, 9.0, steps=2).isfinite().all()
 
 
+@pytest.mark.parametrize("together", [1, 2 * 64 * 7, 2 * 64 * 64, 10**9])  # 1 direction, 7 (64 = 9 x 7 + 1), all
+@pytest.mark.parametrize("network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"])
+def test_spectra_by_parts_are_whole(network, together, monkeypatch):
+    """Whatever the number of directions at once, both modes give the derivatives of each coordinate for itself."""
+    D, t = random_denoiser(network), 0.3
+    x = gaussian(2, 64, seed=3).float()
+    rows = [torch.autograd.functional.jacobian(lambda z: D(z[None], t)[0], point) for point in x]
+    part, bundle = spectra.leading(D, x, t, 5, seed=0), spectra.normal_bundle(D, x, t, copies=9, seed=0)
+    kicked = spectra.spectrum(D, x, t, method="perturbation")
+    monkeypatch.setattr(spectra, "TOGETHER", together)
+    for G in (spectra.jacobian(D, x, t), spectra.forward_mode(D, x, t), spectra.reverse_mode(D, x, t)):
+        assert G.shape == (2, 64, 64) and torch.allclose(G, torch.stack(rows), atol=1e-5)
+    assert torch.allclose(spectra.leading(D, x, t, 5, seed=0).values, part.values, atol=1e-5)
+    assert torch.allclose(spectra.normal_bundle(D, x, t, copies=9, seed=0), bundle, atol=1e-4)
+    assert torch.allclose(spectra.spectrum(D, x, t, method="perturbation"), kicked, atol=1e-5)
+
+
+def test_jacobians_can_be_differentiated_and_see_through_no_grad():
+    """d tr G/dx by both modes, outside and inside of ``torch.func``; a closure may hold gradients back."""
+    D, t, x = random_denoiser(ResidualMLP(5, width=8)), 0.3, gaussian(2, 5, seed=3).float().requires_grad_()
+    slopes = []
+    for way in (spectra.jacobian, spectra.forward_mode):
+
+        def trace(z, way=way):
+            return way(D, z, t).diagonal(dim1=1, dim2=2).sum()
+
+        slopes += [torch.autograd.grad(trace(x), x)[0], torch.func.grad(trace)(x.detach())]
+    assert all(torch.allclose(slope, slopes[0], atol=1e-4) for slope in slopes) and slopes[0].abs().max() > 1e-3
+
+    def held(points, t):
+        with torch.no_grad():
+            return D(points, t)
+
+    assert torch.allclose(spectra.jacobian(held, x.detach(), t), spectra.jacobian(D, x.detach(), t), atol=1e-5)
+
+
 @pytest.mark.parametrize("size, channels", [(8, 1), (28, 1), (32, 3)])
 def test_unet_takes_the_data_sets_images(size, channels):
     D = random_denoiser(UNet(size, channels, width=8))
