@@ -13,6 +13,7 @@ from memolib.exercises import (
     curved_manifolds,
     data_and_capacity,
     empirical_score,
+    images,
     losing_dimensions,
     noise_and_score,
     random_energy_model,
@@ -33,6 +34,7 @@ CHAPTERS = (
     curved_manifolds,
     training,
     data_and_capacity,
+    images,
 )
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 

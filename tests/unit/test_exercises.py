@@ -127,6 +127,19 @@ def cosines(a, b):
     return np.einsum("ij,ij->i", a, b) / np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
 
 
+def quadratic(product, probes):
+    return np.array([v @ product(v) for v in probes])
+
+
+def pcs(data, k):
+    return np.linalg.eigh(np.cov(data.T))[1][:, ::-1][:, :k]
+
+
+def likes(made, fresh, data, P=None):
+    P = np.eye(data.shape[1]) if P is None else P
+    return d1_d2(made @ P, data @ P) < np.quantile(d1_d2(fresh @ P, data @ P), 0.01)
+
+
 def eigenvalues(x, data, t, G=1.0):
     return np.linalg.eigvalsh(covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x))))
 
@@ -405,6 +418,34 @@ WRONG = {
         (lambda a, b: [np.median(cosines(a, b)), np.median(cosines(a, np.roll(b, 1, 0)))], "roll by -1"),
         (lambda a, b: [np.median(cosines(a, np.roll(b, -1, 0))), np.median(cosines(a, b))], "order is"),
         (lambda a, b: [np.median(cosines(a, b)), 0.0], "values differ"),
+    ],
+    "img-kept": [
+        (lambda G, R, V: np.ones(V.shape[1]) * np.trace(V.T @ G @ V) / np.trace(V.T @ R @ V), "each is asked"),
+        (lambda G, R, V: np.diag(V.T @ R @ V) / np.diag(V.T @ G @ V), "upside down"),
+        (lambda G, R, V: np.sqrt(((G @ V) ** 2).sum(0) / ((R @ V) ** 2).sum(0)), "along v"),
+        (lambda G, R, V: np.diag(V.T @ G @ V), "divide by"),
+        (lambda G, R, V: np.diag(V.T @ np.linalg.inv(R) @ G @ V), "values differ"),
+    ],
+    "img-trace": [
+        (lambda product, v: [quadratic(product, v).mean(), quadratic(product, v).std(ddof=1)], "one probe"),
+        (lambda product, v: [quadratic(product, v).mean(), quadratic(product, v).std() / len(v) ** 0.5], "ddof=1"),
+        (lambda product, v: quadratic(product, v).mean(), "shape"),
+        (lambda product, v: [sum(product(e)[i] for i, e in enumerate(np.eye(v.shape[1]))), 0.0], "values differ"),
+    ],
+    "img-prominent": [
+        (lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k))), "leave out"),
+        (lambda made, fresh, data, k: np.mean(likes(made, fresh, data)), "copies as a whole"),
+        (
+            lambda made, fresh, data, k: np.mean(likes(made, fresh, data) & ~likes(made, fresh, data, pcs(data, k))),
+            "other way round",
+        ),
+        (
+            lambda made, fresh, data, k: np.mean(
+                likes(made, fresh, data, np.eye(data.shape[1])[:, :k]) & ~likes(made, fresh, data)
+            ),
+            "first k coordinates",
+        ),
+        (lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k + 1))), "values differ"),
     ],
 }
 

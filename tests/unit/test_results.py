@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from memolib import checkpoints, networks, training
 from memolib.networks import ResidualMLP
+from memolib.points import add_noise
+from memolib.spectra import spectrum
 from memolib.sweeps import code_digest
 from memolib.training import train
 from tools.notebooks import ROOT
@@ -71,3 +74,17 @@ def test_stored_networks_can_be_made_again(network_grid, monkeypatch, tmp_path):
         share = network_grid.copies(network_grid.generated(D), y, network_grid._threshold(y, seed))["copies"]
         assert share == pytest.approx(known["copies"], abs=0.02)
     assert result[f"{seed} 10 {last}"]["copies"] > 0.2 > 0.05 > result[f"{seed} 50 {last}"]["copies"]
+
+
+def test_a_stored_spectrum_of_an_image_network():
+    """The first training image with noise (A), 100 images of MNIST: measured on a GPU, and here."""
+    folder = ROOT / "results" / "image_networks"
+    runs = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    (run,) = (r for r in runs if r["configuration"] == {"seed": 0, "name": "mnist", "N": 100})
+    assert {f"{c['name']}-{c['N']}-{c['seed']}" for c in (r["configuration"] for r in runs)} == {
+        path.stem for path in folder.glob("*.safetensors")
+    }
+    image = torch.from_numpy(np.load(ROOT / "results" / "image_copies.npz")["image"]).float() / 255
+    D, t = checkpoints.load(folder / "mnist-100-0.safetensors"), 0.4**2
+    found = spectrum(D, add_noise(image, t, seed=0), t)[0]
+    assert np.allclose(found, run["result"]["A"][2][0], atol=0.02) and found.max() > 0.3
