@@ -59,7 +59,8 @@ def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tens
     m is the limit of ``d + d ln p_t(x)/d ln sigma``. Noise obeys the heat equation, ``dp/dt = lap p/2``, and
     ``d/d ln sigma = 2t d/dt``, so the derivative is ``t lap p/p = t (div score + |score|^2)``. With
     ``score = (D-x)/t``, ``t div score = tr G - d``: d cancels. Look from points without noise: the mean over *noisy*
-    points is d for all data, as the mean of ``lap p/p`` is the integral of ``lap p``, 0.
+    points is d for all data, as the mean of ``lap p/p`` is the integral of ``lap p``, 0. (Networks are trained at noisy
+    points only; elsewhere their G need not be a covariance, and the answer can be far off, even negative.)
 
     Args:
         denoiser: as for ``effective``.

@@ -171,6 +171,11 @@ def test_points_off_the_manifold_are_no_trouble():
     assert normal_bundle_dimension(FLAT, add_noise(x, 0.01, seed=23), 1e-4, seed=24).rank.tolist() == [3] * 4
 
 
+def test_copies_follow_their_seed():
+    sizes = [normal_bundle_dimension(FLAT, np.zeros((1, 8)), 0.01, seed=s).size for s in (0, 0, 1)]
+    assert sizes[0] == sizes[1] != sizes[2]
+
+
 # What is promised ---------------------------------------------------------------------------------------------------
 
 
