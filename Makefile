@@ -41,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/spectra.py
 	$(BIN)/python benchmarks/network_spectra.py
 	$(BIN)/python benchmarks/cluster.py
+	$(BIN)/python benchmarks/dimension.py
 	$(BIN)/python tools/run_times.py
 
 test: lint unit notebooks html pages

@@ -14,6 +14,7 @@ from memolib import (
     checkpoints,
     cluster,
     datasets,
+    dimension,
     empirical,
     exercises,
     explore,
@@ -31,7 +32,7 @@ from memolib import (
 from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
 
 MODULES = [rem, theory, manifolds, datasets, empirical, cluster, networks, training, checkpoints, sweeps]
-MODULES += [spectra, sampling, memorization, plots, explore, exercises]
+MODULES += [spectra, dimension, sampling, memorization, plots, explore, exercises]
 
 
 @pytest.mark.parametrize("module", ["rem", "theory"])

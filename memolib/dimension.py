@@ -1,0 +1,113 @@
+"""Intrinsic dimension at a point, read off any denoiser: how many directions the data have there.
+
+Three readings of the same Jacobian ``G = dD/dx``. For a flat manifold whose directions have variances s^2, and
+``g = s^2/(s^2+t)``: tr G is the sum of g; FLIPD, on average over points of the manifold, that of ``1 - (1-g)^2``, which
+is nearer to m; the stacked scores have singular values 1 - g, but for the pull that all copies of a point share: its
+square is about the sum of ``t/s^2``, so that of many directions one is missed early. All need t well below the
+variances along the manifold and above those across it, and all collapse with the empirical denoiser.
+"""
+
+import numpy as np
+import torch
+from torch.func import jvp, vmap
+
+from memolib import spectra
+from memolib._tensors import as_noise, as_points
+from memolib._validate import count
+from memolib.spectra import Gap
+
+TOGETHER = 2**17  # as many points, or directions at points, go at once as have this many numbers: fast, some 100 MB
+
+
+def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
+    """Effective dimension, the trace of the denoiser's Jacobian: exact, or estimated by a few random directions.
+
+    With probes v of random signs, tr G is the mean of ``v.Gv``: unbiased, without the Jacobian. Its standard error is
+    ``sqrt(2 sum_{a != b} S_ab^2 / probes)``, S the symmetric part of G: where its eigenvalues lie from 0 to 1, at most
+    ``sqrt(2 tr G / probes)``.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d), built from torch operations
+            (``torch.func``); its own ``jacobian`` serves where it offers one and probes is None.
+        x: points, shape (n, d).
+        t: noise variance, above 0.
+        probes: random directions at each point, 1 or more; None is exact, by as many as d derivatives.
+        seed: int or ``numpy.random.Generator``, of the probes.
+    Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
+    Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter: ``networks/detecting_memorization``.
+    """
+    x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
+    d = x.shape[1]
+    if probes is None and hasattr(denoiser, "jacobian"):
+        blocks = x.split(max(1, 8 * TOGETHER // d**2))
+        return torch.cat([denoiser.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks])
+    number, traces = d if probes is None else count("probes", probes), []
+    for some in x.split(max(1, TOGETHER // (number * d))):
+        # directions whose outer products add up to the unit matrix: the axes exactly, random signs on average
+        if probes is None:
+            directions = torch.eye(d).to(x)[:, None].expand(d, *some.shape)
+        else:
+            directions = torch.from_numpy(rng.choice([-1.0, 1.0], (number, *some.shape))).to(x) / number**0.5
+        traces.append(_products(denoiser, some, t, directions).sum(dim=0))
+    return torch.cat(traces)
+
+
+def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
+    """FLIPD: the dimension by the rate at which the density of noisy data falls with the noise, ``tr G + |D-x|^2/t``.
+
+    Around a point of an m-dimensional manifold the noisy density falls as ``sigma^(m-d)``, ``sigma = sqrt(t)``, so that
+    m is the limit of ``d + d ln p_t(x)/d ln sigma``. Noise obeys the heat equation, ``dp/dt = lap p/2``, and
+    ``d/d ln sigma = 2t d/dt``, so the derivative is ``t lap p/p = t (div score + |score|^2)``. With
+    ``score = (D-x)/t``, ``t div score = tr G - d``: d cancels. Look from points without noise: the mean over *noisy*
+    points is d for all data, as the mean of ``lap p/p`` is the integral of ``lap p``, 0. (Networks are trained at noisy
+    points only; elsewhere their G need not be a covariance, and the answer can be far off, even negative.)
+
+    Args:
+        denoiser: as for ``effective``.
+        x: points of the data or the manifold, shape (n, d).
+        t: noise variance, above 0.
+        probes: of the trace, as for ``effective``.
+        seed: int or ``numpy.random.Generator``, of the probes.
+    Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
+    Source: Kamkari et al., arXiv 2406.03537, section 3; here for added noise, without the shrinking of the data.
+    Chapter: ``networks/detecting_memorization``.
+    """
+    x, t = as_points("x", x), as_noise(t)
+    trace = effective(denoiser, x, t, probes=probes, seed=seed)
+    return trace + ((denoiser(x, t) - x) ** 2).sum(dim=1).detach() / t
+
+
+def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
+    """Count the directions that stacked scores keep, by the largest gap between their singular values.
+
+    Times t^(1/2), the singular values are near 0 along the manifold, and across it spread around 1 with the number of
+    copies, here 4d and at least 256, from ``1 - sqrt(d/copies)``, at least 1/2, on. That much is the gap at a manifold;
+    half of it is asked for. Singular values above 1 (x off the manifold) count as 1.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        x: points on or near the data's manifold, shape (n, d), d at least 2.
+        t: noise variance, above 0.
+        seed: int or ``numpy.random.Generator``, of the noisy copies.
+    Returns: Gap; rank 0 where there is no gap: no manifold of 1 to d - 1 dimensions is seen.
+    Raises: ValueError for other arguments.
+    Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter: ``networks/detecting_memorization``.
+    """
+    x = as_points("x", x)
+    d = x.shape[1]
+    if d < 2:
+        raise ValueError(f"x has shape {tuple(x.shape)}; allowed is (n, d) with d at least 2")
+
+    copies = max(4 * d, 256)
+    kept = spectra.normal_bundle(denoiser, x, t, copies=copies, seed=seed).detach()
+    singular = (1 - kept).clamp(0, 1).sqrt()
+    return spectra.largest_gap(1 - singular, minimum=(1 - (d / copies) ** 0.5) / 2)
+
+
+def _products(denoiser, x: torch.Tensor, t: float, directions: torch.Tensor) -> torch.Tensor:
+    """Give ``v.Gv`` for directions v of shape (k, n, d), a part of them at a time: shape (k, n)."""
+
+    def along(v: torch.Tensor) -> torch.Tensor:
+        return (v * jvp(lambda points: denoiser(points, t), (x,), (v,))[1]).sum(dim=1).detach()
+
+    return vmap(along, chunk_size=max(1, TOGETHER // x.numel()))(directions)
