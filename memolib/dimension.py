@@ -38,9 +38,10 @@ def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.
     """
     x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
     d = x.shape[1]
-    if probes is None and hasattr(denoiser, "jacobian"):
+    if probes is None and (hasattr(denoiser, "jacobian") or isinstance(denoiser, torch.nn.Module)):
         blocks = x.split(max(1, 8 * TOGETHER // d**2))
-        return torch.cat([denoiser.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks])
+        traces = [spectra.jacobian(denoiser, b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
+        return torch.cat(traces)
     number, traces = d if probes is None else count("probes", probes), []
     for some in x.split(max(1, TOGETHER // (number * d))):
         # directions whose outer products add up to the unit matrix: the axes exactly, random signs on average

@@ -145,6 +145,27 @@ It is missed (ratio below 5) by: {"; ".join(missed) or "none"}.
 {markdown(["what", "network", "d", *columns], lines)}"""
 
 
+def dimension(tables: dict) -> str:
+    """Estimators of the dimension: time against plain ways, and accuracy on flat manifolds."""
+    *timed, flat = tables.items()
+    columns = "memolib, s", "plain, s", "ratio", "memolib, MB", "plain, MB", "answer", "deviation"
+    parts = []
+    for title, rows in timed:
+        lines = [[r["way"], *(number(r[c]) for c in columns)] for r in rows]
+        parts.append(f"{title[0].upper()}{title[1:]}:\n\n{markdown(['way', *columns], lines)}")
+    lines = [[str(r["m"]), f"{r['t']:g}", *(f"{v:.1f}" for v in list(r.values())[2:])] for r in flat[1]]
+    return f"""FLIPD and the normal bundle's gap (`memolib.dimension`) against straightforward ways: the trace by a loop of automatic
+derivatives, the scores one copy at a time with all singular values. With probes the deviation is the scatter of a hundred random directions.
+On one core an exact trace through a U-Net gains next to nothing: its convolutions are busy either way.
+
+{(chr(10) * 2).join(parts)}
+
+How right are they? On flat manifolds of m dimensions in 784, variances from 0.01 to 1 in equal ratios, seen by the population's denoiser
+at points of the manifold; means over ten points (three for the normal bundle, 0 where it sees no gap):
+
+{markdown(list(flat[1][0]), lines)}"""
+
+
 def training() -> str:
     """Training of memolib against the public recipe, on equal seconds, and ensembles against single runs."""
     record, tables = benchmark("training")
@@ -227,6 +248,10 @@ Written by `make execute` and `make bench` from what they measured.
 ## Spectra of networks
 
 {network_spectra(benchmark("network_spectra")[1])}
+
+## Intrinsic dimension
+
+{dimension(benchmark("dimension")[1])}
 
 ## Training
 
