@@ -1,7 +1,7 @@
 # make book    installs into .venv, builds the book, says where it is     make serve  builds it and serves it on 127.0.0.1
 # make test    installs, then runs every check                            make lab    opens JupyterLab
 # make execute re-executes all notebooks in place (NOTEBOOKS=... for some)
-# make bench   measures speed and memory against plain ways (25 minutes)
+# make bench   measures speed and memory against plain ways (30 minutes)
 # make zip     the built book for reading offline                         make lock   renews requirements.txt
 
 VENV ?= .venv
