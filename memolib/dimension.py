@@ -28,28 +28,25 @@ def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d), built from torch operations
-            (``torch.func``); its own ``jacobian`` serves where it offers one and probes is None.
+            (``torch.func``).
         x: points, shape (n, d).
         t: noise variance, above 0.
-        probes: random directions at each point, 1 or more; None is exact, by as many as d derivatives.
+        probes: random directions at each point, 1 or more; None is exact, by the whole Jacobian.
         seed: int or ``numpy.random.Generator``, of the probes.
     Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
     Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter: ``networks/detecting_memorization``.
     """
     x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
     d = x.shape[1]
-    if probes is None and (hasattr(denoiser, "jacobian") or isinstance(denoiser, torch.nn.Module)):
+    if probes is None:
         blocks = x.split(max(1, 8 * TOGETHER // d**2))
-        traces = [spectra.jacobian(denoiser, b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
-        return torch.cat(traces)
-    number, traces = d if probes is None else count("probes", probes), []
-    for some in x.split(max(1, TOGETHER // (number * d))):
-        # directions whose outer products add up to the unit matrix: the axes exactly, random signs on average
-        if probes is None:
-            directions = torch.eye(d).to(x)[:, None].expand(d, *some.shape)
-        else:
-            directions = torch.from_numpy(rng.choice([-1.0, 1.0], (number, *some.shape))).to(x) / number**0.5
-        traces.append(_products(denoiser, some, t, directions).sum(dim=0))
+        return torch.cat(
+            [spectra.jacobian(denoiser, b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
+        )
+    probes, traces = count("probes", probes), []
+    for some in x.split(max(1, TOGETHER // (probes * d))):
+        signs = torch.from_numpy(rng.choice([-1.0, 1.0], (probes, *some.shape))).to(x)
+        traces.append(_products(denoiser, some, t, signs).mean(dim=0))
     return torch.cat(traces)
 
 
@@ -98,7 +95,6 @@ def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
     d = x.shape[1]
     if d < 2:
         raise ValueError(f"x has shape {tuple(x.shape)}; allowed is (n, d) with d at least 2")
-
     copies = max(4 * d, 256)
     kept = spectra.normal_bundle(denoiser, x, t, copies=copies, seed=seed).detach()
     singular = (1 - kept).clamp(0, 1).sqrt()

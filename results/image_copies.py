@@ -6,14 +6,12 @@ set no threshold. Written to image_copies.json; image_copies.npz has the nearest
 one training image to look from. Needs the image data (see the credits page); minutes on one core.
 """
 
-import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
+from _record import write
 from image_networks import FOLDER, images
 
 from memolib.memorization import nearest_ratio
@@ -53,15 +51,7 @@ def main() -> None:
             kept["image"] = (known[:1] * 255).round().to(torch.uint8).numpy()
         print(row, flush=True)
     np.savez_compressed(RESULT.with_suffix(".npz"), **kept)
-    record = {
-        "command": "python results/image_copies.py",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps({"record": record, "copies": rows}, indent=1) + "\n")
-    os.replace(part, RESULT)
+    write(RESULT, {"copies": rows}, __file__, start)
 
 
 if __name__ == "__main__":

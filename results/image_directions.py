@@ -5,13 +5,11 @@ most images, and along each the answer of the others, v'Gv, of the exact empiric
 data. From the networks of seed 0 in image_networks/; ten minutes on one core; written to image_directions.json.
 """
 
-import json
-import os
-import platform
 import time
 from pathlib import Path
 
 import torch
+from _record import write
 from image_networks import FOLDER, images
 from torch.func import jvp, vmap
 
@@ -54,12 +52,4 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     start = time.perf_counter()
     found = {name: directions(name, *some) for name, some in SETS.items()}
-    record = {
-        "command": "python results/image_directions.py",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "seconds": round(time.perf_counter() - start, 1),
-    }
-    part = RESULT.with_suffix(".part")
-    part.write_text(json.dumps({"record": record, "directions": found}) + "\n")
-    os.replace(part, RESULT)
+    write(RESULT, {"directions": found}, __file__, start)

@@ -6,12 +6,11 @@ the image data (see the credits page).
 """
 
 import json
-import os
-import platform
 import time
 
 import numpy as np
 import torch
+from _record import write
 from image_networks import FOLDER, images, spectra
 
 from memolib.checkpoints import load
@@ -37,10 +36,6 @@ if __name__ == "__main__":
         configuration = {"seed": int(seed), "name": name, "N": int(N)}
         if configuration not in runs:
             start = time.perf_counter()
-            record = {"configuration": configuration, "result": measure(name, int(N), int(seed))}
-            record |= {"seconds": round(time.perf_counter() - start, 2)}
-            record["made"] = {"python": platform.python_version(), "torch": torch.__version__, "device": "CPU"}
-            part = FOLDER / f"{path.stem}.part"
-            part.write_text(json.dumps(record) + "\n")
-            os.replace(part, FOLDER / f"{path.stem}.json")
-            print(path.stem, record["seconds"], flush=True)
+            found = {"configuration": configuration, "result": measure(name, int(N), int(seed))}
+            write(path.with_suffix(".json"), found, __file__, start)
+            print(path.stem, flush=True)
