@@ -12,6 +12,7 @@ from memolib.exercises import (
     condensation,
     curved_manifolds,
     data_and_capacity,
+    detecting_memorization,
     empirical_score,
     images,
     losing_dimensions,
@@ -35,6 +36,7 @@ CHAPTERS = (
     training,
     data_and_capacity,
     images,
+    detecting_memorization,
 )
 EXERCISES: dict[str, Exercise] = {label: exercise for c in CHAPTERS for label, exercise in c.EXERCISES.items()}
 

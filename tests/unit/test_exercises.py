@@ -135,6 +135,23 @@ def pcs(data, k):
     return np.linalg.eigh(np.cov(data.T))[1][:, ::-1][:, :k]
 
 
+def second_over_first(y):
+    """Of the distances to other points."""
+    away = np.sort(np.linalg.norm(y[:, None] - y, axis=2), axis=1)
+    return away[:, 2] / away[:, 1]
+
+
+def two_nearest(y):
+    """Dimension by the two nearest neighbours."""
+    return 1 / np.mean(np.log(second_over_first(y)))
+
+
+def own_weight(y, s2, t, others):
+    """Of a training point without noise among so many others of a Gaussian law."""
+    log_odds = 0.5 * np.sum(np.log(1 + s2 / t) + y**2 / (s2 + t), axis=1) - np.log(others)
+    return 1 / (1 + np.exp(-log_odds))
+
+
 def likes(made, fresh, data, P=None):
     P = np.eye(data.shape[1]) if P is None else P
     return d1_d2(made @ P, data @ P) < np.quantile(d1_d2(fresh @ P, data @ P), 0.01)
@@ -446,6 +463,38 @@ WRONG = {
             "first k coordinates",
         ),
         (lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k + 1))), "values differ"),
+    ],
+    "det-found": [
+        (lambda seen, fresh, a: np.mean(seen > np.sort(seen)[int((1 - a) * len(seen))]), "values differ"),
+        (lambda seen, fresh, a: np.mean(seen > np.quantile(seen, 1 - a)), "quantile of the fresh"),
+        (lambda seen, fresh, a: np.mean(seen > np.quantile(fresh, a)), "1 - accused"),
+        (lambda seen, fresh, a: 1 - np.mean(seen > np.quantile(fresh, 1 - a)), "higher numbers"),
+        (lambda seen, fresh, a: np.mean(fresh > np.quantile(fresh, 1 - a)), "fresh points accused"),
+        (lambda seen, fresh, a: np.mean([s > f for s in seen for f in fresh]), "area under"),
+    ],
+    "det-flipd": [
+        (lambda x, s2, t: np.ones(len(x)) * np.sum(1 / (1 + t / s2)), "tr G alone"),
+        (lambda x, s2, t: np.sum(x**2 * t / (s2 + t) ** 2, axis=1), "add tr G"),
+        (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2 / (s2 + t) ** 2, axis=1), "not by t squared"),
+        (lambda x, s2, t: np.ones(len(x)) * np.sum(1 - (t / (s2 + t)) ** 2), "at each point"),
+        (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum((x * s2 / (s2 + t)) ** 2 / t, axis=1), "not -g x"),
+        (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2, axis=1), "values differ"),
+    ],
+    "det-two": [
+        (lambda y: 1 / two_nearest(y), "one over"),
+        (lambda y: 0.0, "leave it out"),
+        (lambda y: two_nearest(y) / 2, "squared distances"),
+        (lambda y: np.mean(1 / np.log(second_over_first(y))), "average the logarithms"),
+        (lambda y: np.mean(second_over_first(y)), "without the logarithm"),
+        (lambda y: two_nearest(y) * (1 - 1 / len(y)), "values differ"),
+    ],
+    "det-own": [
+        (lambda y, s2, t, N: 1 - own_weight(y, s2, t, N - 1), "all others"),
+        (lambda y, s2, t, N: own_weight(y, s2, t, N), "N - 1"),
+        (lambda y, s2, t, N: own_weight(y, s2, t, (N - 1) * np.exp(len(s2) / 2)), "noisy point"),
+        (lambda y, s2, t, N: own_weight(y * ((s2 + t) / s2) ** 0.5, s2, t, N - 1), "divided by s_k"),
+        (lambda y, s2, t, N: (lambda p: p / (1 - p))(own_weight(y, s2, t, N - 1)), "ratio/"),
+        (lambda y, s2, t, N: own_weight(y, s2, 2 * t, N - 1), "values differ"),
     ],
 }
 
