@@ -1,7 +1,8 @@
 """Re-execute notebooks in place, from clean kernels, on one core: python tools/execute.py [NOTEBOOK ...].
 
-Stores the outputs, with frames for explorable figures; replaces the numbers in prose; records which code the outputs
-belong to; prints seconds and peak memory of each, and writes them to the page of run times.
+Stores the outputs, with frames for explorable figures; replaces the numbers in prose, and those that pages quote;
+records which code the outputs belong to; prints seconds and peak memory of each, and writes them to the page of run
+times.
 """
 
 import json
@@ -17,6 +18,7 @@ from nbclient import NotebookClient
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tools.notebooks import NUMBER, ROOT, chapters, fingerprint, read
+from tools.quotes import quoted, write_pages
 from tools.run_times import RUN_TIMES, write_page
 
 # Exercise checks are left out: what they print for a blank answer is the same whatever they check.
@@ -40,8 +42,8 @@ def execute(path: Path) -> tuple[float, float]:
             client.execute_cell(cell, index)
         seconds = time.perf_counter() - start
         modules = ask(client, *LOADED)
-        numbers = replace_numbers(client, notebook)
         megabytes = peak_memory(client.km.provisioner.pid)
+        numbers = replace_numbers(client, notebook, quoted(path.stem))
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
@@ -64,10 +66,12 @@ def ask(client: NotebookClient, *expressions: str) -> list:
     return literal_eval(cell.outputs[0]["text"])
 
 
-def replace_numbers(client: NotebookClient, notebook: nbformat.NotebookNode) -> dict[str, str]:
-    """Write the kernel's values into the prose; gives them by expression and format."""
+def replace_numbers(
+    client: NotebookClient, notebook: nbformat.NotebookNode, quotes: set[tuple[str, str]]
+) -> dict[str, str]:
+    """Write the kernel's values into the prose; gives them, and those of the quotes, by expression and format."""
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    found = sorted({(m["expression"], m["format"]) for cell in prose for m in NUMBER.finditer(cell.source)})
+    found = sorted(quotes | {(m["expression"], m["format"]) for cell in prose for m in NUMBER.finditer(cell.source)})
     values = ask(client, *(f"format({expression}, {form!r})" for expression, form in found))
     numbers = {f"{expression}:{form}": value for (expression, form), value in zip(found, values, strict=True)}
     for cell in prose:
@@ -98,6 +102,7 @@ def main(arguments: list[str]) -> None:
     RUN_TIMES.parent.mkdir(exist_ok=True)
     RUN_TIMES.write_text(json.dumps(times, indent=1) + "\n")
     write_page()
+    write_pages()
 
 
 if __name__ == "__main__":
