@@ -10,8 +10,11 @@ import numpy as np
 import torch
 
 
-def write(path: Path, content: dict, script: str, start: float) -> None:
-    """Write content with its record; start is the time at which the script began, by ``time.perf_counter``."""
+def write(path: Path, content: dict, script: str, start: float, indent: int | None = 1) -> None:
+    """Write content with its record; start is the time at which the script began, by ``time.perf_counter``.
+
+    With indent None in one line, which long lists of numbers need to stay small.
+    """
     record = {
         "command": f"python results/{Path(script).name}",
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} thread",
@@ -19,5 +22,8 @@ def write(path: Path, content: dict, script: str, start: float) -> None:
         "seconds": round(time.perf_counter() - start, 1),
     }
     part = path.with_suffix(".part")
-    part.write_text(json.dumps({"record": record} | content, indent=1) + "\n")
+    part.write_text(
+        json.dumps({"record": record} | content, indent=indent, separators=(",", ":" if indent is None else ": "))
+        + "\n"
+    )
     os.replace(part, path)

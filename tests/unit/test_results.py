@@ -88,3 +88,16 @@ def test_a_stored_spectrum_of_an_image_network():
     D, t = checkpoints.load(folder / "mnist-100-0.safetensors"), 0.4**2
     found = spectrum(D, add_noise(image, t, seed=0), t)[0]
     assert np.allclose(found, run["result"]["A"][2][0], atol=0.02) and found.max() > 0.3
+
+
+def test_stored_networks_of_photographs():
+    """Each run has its weights and images, and says of itself what these say."""
+    folder = ROOT / "results" / "cifar_networks"
+    runs = [json.loads(path.read_text()) for path in folder.glob("*.json")]
+    names = {f"{c['N']}-{c['seed']}": r["result"] for r in runs for c in [r["configuration"]]}
+    assert len(names) == len(runs) >= 5 and set(names) == {path.stem for path in folder.glob("*.safetensors")}
+    for name, result in names.items():
+        D, made = checkpoints.load(folder / f"{name}.safetensors"), np.load(folder / f"{name}.npz")
+        assert D.size == result["parameters"] and made["images"].shape == (200, 256)
+        assert np.mean(np.array(result["ratios"]) < result["threshold"]) == pytest.approx(result["copies"], abs=0.01)
+        assert np.shape(result["A"]) == np.shape(result["C"]) == (4, 8, 256)
