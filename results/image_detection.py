@@ -27,6 +27,7 @@ FOLDER = Path(__file__).with_suffix("")
 SIZES = {"mnist": (50, 100, 200, 500, 1_000, 2_000, 5_000, 60_000), "fashion_mnist": (50, 100, 500, 1_000, 5_000)}
 COUNTED = {"mnist": (50, 200, 1_000, 60_000)}  # with normal bundles, which take 3,136 answers a point
 MADE = {"mnist": (100, 200), "fashion_mnist": (50,)}  # networks that make copies and others
+FRESH = slice(10_000, 10_100)  # of the same shuffled images, and unseen by the networks of 5,000 and fewer
 SIGMAS, SEEN, PROBES, DRAWS = (0.1, 0.2, 0.4, 0.8), 100, 8, 4
 
 
@@ -63,7 +64,7 @@ def run(name: str, N: int) -> dict:
     labels = getattr(datasets, name)().labels
     labels[:20_000] = labels[np.random.default_rng([0, 60_000]).permutation(20_000)]
     own, place = min(N, SEEN), image_networks.FOLDER / f"{name}-{N}-0"
-    y = {"training": known[:own], "fresh": known[-SEEN:] if N < len(known) else test[:SEEN]}
+    y = {"training": known[:own], "fresh": known[FRESH] if N < len(known) else test[:SEEN]}
     if N in MADE.get(name, ()):
         y["generated"] = torch.from_numpy(np.load(place.with_suffix(".npz"))["images"]).float() / 255
     D, exact, found = load(place.with_suffix(".safetensors")), Empirical(known[:N]), {}

@@ -13,7 +13,7 @@ import image_networks
 import numpy as np
 import torch
 from _record import write
-from image_detection import DRAWS, SEEN, SIGMAS, off, rounded
+from image_detection import DRAWS, FRESH, SEEN, SIGMAS, off, rounded
 from image_networks import images
 
 from memolib.checkpoints import load
@@ -24,7 +24,7 @@ RESULT = Path(__file__).with_suffix(".json")
 if __name__ == "__main__":
     torch.set_num_threads(1)
     start, known = time.perf_counter(), images("mnist", 0)[0]
-    y = {"training": known[:SEEN], "fresh": known[-SEEN:]}
+    y = {"training": known[:SEEN], "fresh": known[FRESH]}
     for N in (100, 200):
         made = np.load(image_networks.FOLDER / f"mnist-{N}-0.npz")["images"]
         y[f"generated {N}"] = torch.from_numpy(made).float() / 255
