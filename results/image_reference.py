@@ -13,7 +13,7 @@ import image_networks
 import numpy as np
 import torch
 from _record import write
-from image_detection import DRAWS, FRESH, SEEN, SIGMAS, off, rounded
+from image_detection import DRAWS, FRESH, MADE, SEEN, SIGMAS, off, rounded
 from image_networks import images
 
 from memolib.checkpoints import load
@@ -25,7 +25,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     start, known = time.perf_counter(), images("mnist", 0)[0]
     y = {"training": known[:SEEN], "fresh": known[FRESH]}
-    for N in (100, 200):
+    for N in MADE["mnist"]:
         made = np.load(image_networks.FOLDER / f"mnist-{N}-0.npz")["images"]
         y[f"generated {N}"] = torch.from_numpy(made).float() / 255
     D, found = load(image_networks.FOLDER / "mnist-60000-0.safetensors"), {}

@@ -52,7 +52,8 @@ def test_no_errors_and_no_warnings_are_stored(path):
 def test_numbers_in_prose_are_computed(path):
     numbers = read(path).metadata["memolib"]["numbers"]
     found = {f"{m['expression']}:{m['format']}": m["value"] for m in NUMBER.finditer(prose(path))}
-    assert found.items() <= numbers.items()  # pages quote others
+    assert found.items() <= numbers.items()
+    assert numbers.keys() - found.keys() <= {f"{expression}:{form}" for expression, form in quotes.quoted(path.stem)}
     assert all(re.search(r"\d", value) for value in found.values())
 
 
