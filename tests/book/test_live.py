@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import pytest
+from playwright.sync_api import TimeoutError
 
 from tools.notebooks import ROOT, chapters, tracked
 
@@ -108,6 +109,20 @@ def open_notebook(page, address, path):
     )
 
 
+def shown(page, index, inside):
+    """Scroll to a cell until what it should hold is visible: JupyterLab measures the cells it passes only after the
+    scroll, so a long chapter's cell may first slide out of sight again."""
+    cell = page.locator(CELL.format(index))
+    for _ in range(12):
+        page.evaluate(SHOW, index)
+        try:
+            cell.locator(inside).first.wait_for(timeout=5_000)
+            return cell
+        except TimeoutError:
+            continue
+    pytest.fail(f"cell {index} shows no {inside} after 12 scrolls to it")
+
+
 def test_binder_opens_the_first_chapter(browser, lab):
     page = browser.new_page()
     open_notebook(page, lab, "book/glass/random_energy_model.ipynb")
@@ -148,9 +163,7 @@ def test_chapter_runs_and_moves_in_jupyterlab(browser, lab, path):
     fenced = [k for k, cell in enumerate(cells) if cell["type"] == "markdown" and "```{" in cell["source"]]
     assert fenced
     for index in fenced:
-        page.evaluate(SHOW, index)
-        cell = page.locator(CELL.format(index))
-        cell.locator("aside, details, .myst-admonition").first.wait_for(timeout=20_000)
+        cell = shown(page, index, "aside, details, .myst-admonition")
         assert "```" not in cell.inner_text(), cells[index]["source"][:200]
     # it runs from top to bottom
     assert page.evaluate(RUN_ALL)
@@ -165,9 +178,7 @@ def test_chapter_runs_and_moves_in_jupyterlab(browser, lab, path):
     explorables = [k for k, cell in enumerate(cells) if cell["source"].startswith("explore(")]
     assert explorables
     for index in explorables:
-        page.evaluate(SHOW, index)
-        cell = page.locator(CELL.format(index))
-        cell.locator(".noUi-handle").first.wait_for(timeout=30_000)
+        cell = shown(page, index, ".noUi-handle")
         seconds = slider_seconds(page, cell)
         print(f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}")
         assert (
