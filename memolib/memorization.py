@@ -77,7 +77,7 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
     """
     y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
     if len(y) < 2 or not float(y.var(dim=0).sum()) > 0:
-        raise ValueError(f"y has {len(y)} points of variance {y.var():.3g}; allowed are two or more, not all equal")
+        raise ValueError(f"y has {len(y)} points, all equal; allowed are two or more that are not")
     noise = gaussian(*y.shape, seed=None if seed is None else [seed, 1])
 
     @cache

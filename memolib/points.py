@@ -49,7 +49,7 @@ def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
         seed: int or ``numpy.random.Generator``; another one than the data's.
     Returns: shape (n, d). Raises: ValueError for other arguments. Source and Chapter: ``diffusion/empirical_score``.
     """
-    data, n, rng = as_points("data", data), count("n", n), np.random.default_rng(seed)
+    data, t, n, rng = as_points("data", data), as_noise(t), count("n", n), np.random.default_rng(seed)
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; allowed are {', '.join(KINDS)}")
     if kind == "O":

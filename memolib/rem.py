@@ -93,8 +93,8 @@ def thermodynamics(energies, beta) -> Thermodynamics:
     energies, beta = real_array("energies", energies), _beta(beta)
     if energies.ndim == 0 or energies.shape[-1] == 0:
         raise ValueError(f"energies has shape {energies.shape}; allowed is (..., N) with N at least 1")
-    if beta.ndim > 1:
-        raise ValueError(f"beta has shape {beta.shape}; allowed is one number or (B,)")
+    if beta.ndim > 1 or not beta.size:
+        raise ValueError(f"beta has shape {beta.shape}; allowed is one number or (B,) with B at least 1")
     fields = zip(*(_at_one_beta(energies, b) for b in beta.flat), strict=True)
     return Thermodynamics(*(np.stack(f, axis=-1).reshape(energies.shape[:-1] + beta.shape) for f in fields))
 
@@ -236,7 +236,7 @@ def _mean_participation(width: float, N: float, step: float) -> float:
         )  # fmt: skip
 
     # In ln(s) the integrand is below N (1 - phi) on the left and dies with phi^N on the right.
-    grid = np.arange(where(1e-15), where(40), step * max(1, width / np.sqrt(2 * np.log(N))))
+    grid = np.arange(where(1e-15), where(40), step * max(1, width / np.sqrt(2 * np.log(max(N, 2)))))
     total = 0.0
     for log_s in np.array_split(grid, 1 + grid.size * z.size // 500_000):  # blocks of a few MB
         sa = np.exp(np.minimum(log_s[:, None] + width * z, 6.7))

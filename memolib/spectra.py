@@ -186,7 +186,7 @@ def asymmetry(G: torch.Tensor) -> torch.Tensor:
     """Antisymmetric part of Jacobians over their symmetric part, by Frobenius norm, shape (n,); 0 for exact denoisers.
 
     Args:
-        G: Jacobians, shape (n, d, d).
+        G: Jacobians, shape (n, d, d); where one is 0 altogether, the answer is not a number.
     Chapter: ``networks/training``.
     """
     return torch.linalg.matrix_norm(G - G.mT) / torch.linalg.matrix_norm(G + G.mT)

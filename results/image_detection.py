@@ -1,10 +1,10 @@
 """Training, fresh and generated images as the stored networks see them: python results/image_detection.py.
 
-For each network of image_networks/ of seed 0, and each noise: at 100 of its training images, 100 others that it has not
-seen and, where it copies some, its 200 generated ones: trace of the Jacobian and |D-x|^2/t without noise, trace and
-mean of |D-y|^2/t with noise, and the largest weight of the exact empirical denoiser of the same data; for some
-networks, the largest gap of the normal bundle at four images of each kind. A file a network in image_detection/. Needs
-the image data (see the credits page); two to five minutes a network on one core.
+For each network of image_networks/ of seed 0, and each noise: at 100 of its training images (all, where it has fewer),
+100 others that it has not seen and, where it copies some, its 200 generated ones: trace of the Jacobian and |D-x|^2/t
+without noise, trace and mean of |D-y|^2/t with noise, and the largest weight of the exact empirical denoiser of the
+same data; for some networks, the largest gap of the normal bundle at four images of each kind. A file a network in
+image_detection/. Needs the image data (see the credits page); two to five minutes a network on one core.
 """
 
 import sys

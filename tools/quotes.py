@@ -36,7 +36,9 @@ def value(chapter: str, expression: str, form: str) -> str:
     """What a chapter has kept of an expression, or the folder of results has."""
     if chapter == "results":
         return format(eval(expression, {"stored": stored}), form)
-    (path,) = (path for path in chapters() if path.stem == chapter)
+    path = next((path for path in chapters() if path.stem == chapter), None)
+    if path is None:
+        raise ValueError(f"chapter is {chapter!r}; allowed are those of the table of contents")
     numbers = read(path).metadata["memolib"]["numbers"]
     if f"{expression}:{form}" not in numbers:
         name = path.relative_to(ROOT)

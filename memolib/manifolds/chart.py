@@ -1,5 +1,6 @@
 """Curved manifolds given by a chart: circle, torus, swiss roll, and any other with few coordinates."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ LATENTS = {"angle": (2 * np.pi) ** 2 / 12, "unit": 1 / 12, "normal": 1.0}  # the
 SPACING = 0.7  # of quadrature nodes, in units of sqrt(t)/speed: the trapezoid rule's error is exp(-2 (pi/0.7)^2)
 REACH = 7.0  # standard deviations of a normal coordinate that the nodes cover
 MAX_NODES = 2_000_000
+FEWEST = 48  # nodes along a coordinate
 
 
 class Tangent(NamedTuple):
@@ -146,17 +148,24 @@ class ChartManifold:
         """
         t = as_noise(t)
         if self._nodes[0] != t:
-            sizes = self._spans() * self._speeds.numpy() / (SPACING * t**0.5)
-            if np.prod(sizes) > MAX_NODES:
-                least = t * (np.prod(sizes) / MAX_NODES) ** (2 / len(sizes))
-                raise ValueError(f"t is {t:g}; allowed, for quadrature on this manifold, is {least:.2g} or more")
-            rules = [self._rule(kind, max(48, int(n) + 1)) for kind, n in zip(self.latent, sizes, strict=True)]
+            if FEWEST ** len(self.latent) > MAX_NODES:
+                raise ValueError(f"latent has {len(self.latent)} entries; allowed, for quadrature, are up to three")
+            if math.prod(self._counts(t)) > MAX_NODES:
+                least = t
+                while math.prod(self._counts(least)) > MAX_NODES:
+                    least *= 1.01
+                raise ValueError(f"t is {t:g}; allowed, for quadrature on this manifold, is {least:.3g} or more")
+            rules = [self._rule(kind, n) for kind, n in zip(self.latent, self._counts(t), strict=True)]
             z = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1).reshape(-1, len(rules))
             weights = rules[0][1]
             for _, more in rules[1:]:
                 weights = np.outer(weights, more).ravel()
             self._nodes = (t, Empirical(self.chart(torch.from_numpy(z)), weights))
         return self._nodes[1]
+
+    def _counts(self, t: float) -> list[int]:
+        """Nodes along each coordinate."""
+        return [max(FEWEST, int(n) + 1) for n in self._spans() * self._speeds.numpy() / (SPACING * t**0.5)]
 
     def __call__(self, x, t) -> torch.Tensor:
         """Denoise; arguments, result and errors as for ``LinearManifold``, or t too small for ``quadrature``."""

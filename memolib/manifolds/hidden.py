@@ -51,10 +51,12 @@ class HiddenManifold(ChartManifold):
     def __init__(self, F, f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh, *, samples: int = 4_000, seed=0):
         """Make a law from its matrix and function.
 
-        Raises: ValueError for an F that is not a matrix, an f that gives no points, or fewer than 100 samples.
+        Raises: ValueError for an F that is not a matrix, an f that gives no points, fewer than 100 samples or 2 m, or
+        a seed that is no int 0 or more.
         """
-        self.F, self.f, self.samples = as_points("F", F).to(torch.float64), f, count("samples", samples, minimum=100)
-        m = self.F.shape[1]
+        self.F = as_points("F", F).to(torch.float64)
+        m, seed = self.F.shape[1], count("seed", seed, minimum=0)
+        self.f, self.samples = f, count("samples", samples, minimum=max(100, 2 * m))
         super().__init__(lambda z: f(z @ self.F.T.to(z)), ["normal"] * m)
         self._draws, self._local = gaussian(self.samples, m, seed=seed), round((1 - PRIOR) * self.samples)
         self._starts = gaussian(STARTS, m, seed=[seed, 1])

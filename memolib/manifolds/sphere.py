@@ -54,14 +54,14 @@ class SphereManifold:
         Its m is r - 1; the local variances are those of the Gaussian across y, over the mean square of its norm at that
         direction. A ValueError refuses another shape.
         """
-        y = as_points("y", y, len(self.variances))
+        y = as_points("y", y, len(self.variances)).double()
         rank, log_det = int((self.variances > 0).sum()), self.variances[self.variances > 0].log().sum()
         inverse = torch.where(self.variances > 0, 1 / self.variances, 0.0)
         size = (y @ self.basis) ** 2 @ inverse
         across = torch.eye(y.shape[1], dtype=torch.float64) - y[:, :, None] * y[:, None, :]
         covariance = across @ (self.basis * self.variances @ self.basis.T) @ across
         values, vectors = torch.linalg.eigh(covariance)
-        order = slice(-(rank - 1), None)
+        order = slice(y.shape[1] - (rank - 1), None)
         log_density = gammaln(rank / 2) - np.log(2) - rank / 2 * np.log(np.pi) - (log_det + rank * size.log()) / 2
         variances = values[:, order].flip(1) * size[:, None] / rank
         return Tangent(vectors[:, :, order].flip(2), variances, log_density)
@@ -77,7 +77,10 @@ class SphereManifold:
         return (self(x, t) - x) / as_noise(t)
 
     def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``."""
+        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``.
+
+        Rounding errors of its elements are about 1e-16/t, in units of the radius squared.
+        """
         x, t = as_points("x", x, len(self.variances)), as_noise(t)
         D, slope, b, curvature, _ = self._moments(x, t)
         G = torch.stack([torch.diag(f) for f in slope]) - D[:, :, None] * D[:, None, :]
@@ -99,10 +102,11 @@ class SphereManifold:
             return tuple(map(torch.cat, zip(*blocks, strict=True)))
         b = x.to(torch.float64) @ self.basis / t
         X = b**2 @ self._g.T / 2
-        z = 2 * (X * self._q).sqrt()
+        z = 2 * (X * self._q).clamp(min=1e-300).sqrt()  # the root has no slope at the centre
         top = (z + self._log_p).amax(dim=1, keepdim=True).clamp(min=0)
         P = torch.exp(z + self._log_p - top)
-        j = torch.where(z > 1e-9, 2 * torch.special.i1e(z) / z, 1.0)  # 2 I_1(z)/z e^-z
+        safe = torch.where(z > 1e-9, z, 1.0)
+        j = torch.where(z > 1e-9, 2 * torch.special.i1e(safe) / safe, 1.0)  # 2 I_1(z)/z e^-z
         M = torch.exp(-top) + (P * X * j).sum(dim=1, keepdim=True)
         slope = (P * torch.special.i0e(z)) @ self._g / M
         return b * slope, slope, b, P * self._q * j / M, (M.log() + top)[:, 0]

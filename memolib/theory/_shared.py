@@ -8,6 +8,7 @@ from scipy.optimize import brentq
 from memolib._validate import real_array
 
 FloatArray = np.ndarray
+SMALLEST = np.log(np.finfo(float).tiny)
 
 
 def check_variances(variances) -> FloatArray:
@@ -29,10 +30,15 @@ def check_noise(t) -> FloatArray:
 
 
 def root_in_log_t(decreasing: Callable[[float], float], s2: FloatArray) -> float:
-    """Give the t where a function of t that falls from above to below 0 vanishes: it is bracketed, so it is found."""
+    """Give the t where a function of t that falls from above to below 0 vanishes: it is bracketed, so it is found.
+
+    0 where that t is less than the smallest number.
+    """
     low, high = np.log(s2[s2 > 0].min()), np.log(s2.max())
     while decreasing(np.exp(low)) < 0:
         low -= 5
+        if low < SMALLEST:
+            return 0.0
     while decreasing(np.exp(high)) > 0:
         high += 5
     return float(np.exp(brentq(lambda log_t: decreasing(np.exp(log_t)), low, high, xtol=1e-13)))

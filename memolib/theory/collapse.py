@@ -66,8 +66,8 @@ def level_entropy(x, variances, t, N: float) -> FloatArray:
     """
     s2 = check_variances(variances)
     x, t, N = check_points("x", x, s2), real("t", t, minimum=0, strict=True), real("N", N, minimum=1)
-    u = s2 / t
-    return np.log(N) - (np.log1p(u) - u / (1 + u) + x**2 * s2 / (t + s2) ** 2).sum(axis=-1) / 2
+    share = s2 / (t + s2)  # u/(1+u)
+    return np.log(N) - (np.log1p(s2 / t) - share + x**2 / (t + s2) * share).sum(axis=-1) / 2
 
 
 def collapse_time_at(x, variances, N: float) -> float:

@@ -97,7 +97,7 @@ def law_limit(variances, N: float) -> float:
         return 0.0
 
     def surplus(t: float) -> float:
-        u = s2 / t
-        return information(s2, t) + (u * (1 + u) / (1 + 2 * u) ** 2).sum() - log_n
+        p = s2 / (t + 2 * s2)  # u/(1+2u)
+        return information(s2, t) + (p * (1 - p)).sum() - log_n
 
     return root_in_log_t(surplus, s2)

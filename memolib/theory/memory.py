@@ -21,7 +21,7 @@ def retrieval_capacity(t, flipped: float = 0.0) -> FloatArray:
     t, f = check_noise(t), real("flipped", flipped, minimum=0)
     if f > 0.5:
         raise ValueError(f"flipped is {flipped}; allowed are fractions from 0 to 0.5")
-    log_cosh = 1 / t + np.log1p(np.exp(-2 / t)) - np.log(2)
-    against_many = (1 - 2 * f) / t - log_cosh
+    # ln cosh(1/t) = 1/t + ln(1 + exp(-2/t)) - ln 2: the 1/t are taken from each other here, not in rounded numbers
+    against_many = np.log(2) - 2 * f / t - np.log1p(np.exp(-2 / t))
     against_nearest = np.log(2) - entr(f) - entr(1 - f)
     return np.maximum(0, np.where(1 - 2 * f >= np.tanh(1 / t), against_many, against_nearest))

@@ -1,5 +1,7 @@
 """Curved manifolds: quadrature and importance sampling against closed forms, brute force and each other."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -247,6 +249,10 @@ def test_retention_takes_a_basis_for_each_point():
         spectra.retention(G[:4], exact[:4], basis)
 
 
+# its second and third coordinate need fewer nodes than an axis has at least
+THREE = [ChartManifold(lambda z: torch.cat([z[:, :1], z[:, 1:] / 1_000], dim=1), ["unit"] * 3)]
+
+
 @given(st.sampled_from([0.0, -1.0, float("nan"), float("inf")]))
 def test_bad_numbers_are_named(bad):
     for call, name in (
@@ -264,6 +270,19 @@ def test_bad_numbers_are_named(bad):
             call()
 
 
+@pytest.mark.parametrize("law", [ChartManifold.circle(), ChartManifold.torus(2, 0.5), *THREE])
+def test_the_least_noise_that_is_named_is_enough(law, monkeypatch):
+    """Also where an axis has its fewest nodes and the others have all the rest."""
+    monkeypatch.setattr("memolib.manifolds.chart.MAX_NODES", 48**3)
+    monkeypatch.setattr(law, "_nodes", (None, None))
+    with pytest.raises(ValueError, match="t is 1e-12; allowed") as refused:
+        law.quadrature(1e-12)
+    least = float(re.search(r"is (\S+) or more", str(refused.value))[1])
+    assert len(law.quadrature(1.01 * least).data) <= 48**3
+    with pytest.raises(ValueError, match="allowed, for quadrature"):
+        law.quadrature(0.95 * least)
+
+
 def test_bad_laws_are_named():
     circle = LAWS["circle"]
     for call, message in (
@@ -276,15 +295,19 @@ def test_bad_laws_are_named():
         (lambda: circle(np.zeros((1, 2)), 1e-14), "t is 1e-14; allowed, for quadrature on this manifold, is"),
         (lambda: circle.tangent(np.zeros((1, 2))), r"z has shape \(1, 2\)"),
         (lambda: circle.latents(0), "n is 0"),
+        (lambda: LAWS["torus"](np.zeros((1, 3)), 1e-9), "t is 1e-09; allowed, for quadrature on this manifold, is"),
+        (lambda: ChartManifold(lambda z: z, ["angle"] * 4).quadrature(10.0), "latent has 4 entries; allowed, for"),
         (lambda: HiddenManifold(np.zeros(3)), r"F has shape \(3,\)"),
+        (lambda: HiddenManifold(np.eye(80), samples=100), "samples is 100; allowed are whole numbers from 160"),
+        (lambda: HiddenManifold(F_of(2, 3), seed=-1), "seed is -1; allowed are whole numbers from 0"),
         (lambda: HiddenManifold(F_of(2, 3)).posterior(np.zeros((1, 2)), 0.1), r"x has shape \(1, 2\)"),
         (lambda: SphereManifold([1.0, 1.0]).tangent(np.zeros((1, 3))), r"y has shape \(1, 3\)"),
         (
             lambda: collapse_time(np.zeros((1, 2)), circle, 10),
-            "y has 1 points of variance 0; allowed are two or more",
+            "y has 1 points, all equal; allowed are two or more that are not",
         ),
         (lambda: collapse_time(np.ones((3, 2)), circle, 1), "N is 1.0; allowed are finite numbers above 1"),
-        (lambda: collapse_time(np.ones((3, 2)), circle, 10), "y has 3 points of variance 0; allowed are"),
+        (lambda: collapse_time(np.ones((3, 2)), circle, 10), "y has 3 points, all equal; allowed are"),
         (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10), "N is 10; allowed are numbers whose logarithm"),
         (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 5), "N is 5; allowed are numbers whose logarithm"),
         (lambda: Empirical(np.zeros((2, 1)), [0.5, 0.4]), r"prior has shape \(2,\), sum 0.9; allowed is \(2,\), 1"),

@@ -47,6 +47,25 @@ def test_sphere_jacobian_is_the_derivative_and_the_score_its_root():
     assert law(x.float(), 0.1).dtype == torch.float32
 
 
+def test_sphere_can_be_differentiated_at_the_origin():
+    law, origin, t = SphereManifold([1, 0.5, 0.1]), torch.zeros(1, 3, dtype=torch.float64), 0.3
+    G = law.jacobian(origin, t)
+    assert torch.allclose(spectra.forward_mode(law, origin, t), G)
+    curvature = torch.func.hessian(lambda x: law.log_density(x[None], t)[0])(origin[0])
+    assert torch.allclose(curvature, (G[0] - torch.eye(3)) / t)
+    x = origin.clone().requires_grad_()
+    assert torch.equal(torch.autograd.grad(law.log_density(x, t).sum(), x)[0], origin)
+
+
+def test_tangent_spaces_of_small_spheres():
+    """The two points of a line have none; single precision is taken as it is."""
+    basis, variances, log_density = SphereManifold([1, 0, 0]).tangent([[1.0, 0, 0]])
+    assert basis.shape == (1, 3, 0) and variances.shape == (1, 0) and log_density.exp() == pytest.approx(0.5)
+    circle = SphereManifold([1, 1, 0]).tangent(torch.tensor([[1.0, 0, 0]]))
+    assert torch.allclose(circle.basis[0, :, 0].abs(), torch.tensor([0.0, 1, 0]).double())
+    assert circle.variances[0, 0] == pytest.approx(0.5)
+
+
 def test_sphere_at_the_origin_and_in_its_limits():
     origin, law = torch.zeros(1, 30, dtype=torch.float64), SphereManifold(EXAMPLE)
     G = law.jacobian(origin, 0.2)[0]

@@ -96,7 +96,7 @@ def test_information_in_high_dimension_is_quick_and_exact(d):
 
 
 def test_retrieval_capacity():
-    assert theory.retrieval_capacity(1e-3) == pytest.approx(np.log(2))
+    assert theory.retrieval_capacity([1e-3, 1e-12, 1e-16]) == pytest.approx(np.log(2), rel=1e-14)
     assert theory.retrieval_capacity(1e4) == pytest.approx(1e-4, rel=1e-3)
     t = np.geomspace(0.05, 5, 60)
     for f in (0.05, 0.2, 0.4):

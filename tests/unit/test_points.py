@@ -71,6 +71,7 @@ def test_bad_points_are_named():
         (lambda: points("C", data, 1.0, 2), "law is None; allowed, for points C"),
         (lambda: points("A", data, 1.0, 0), "n is 0; allowed are whole numbers from 1"),
         (lambda: points("A", data, 0.0, 2), "t is 0.0; allowed is one finite number above 0"),
+        (lambda: points("B", data, -1.0, 2), "t is -1.0; allowed is one finite number above 0"),
         (lambda: points("A", data[0], 1.0, 2), r"data has shape \(3,\)"),
         (lambda: add_noise(data, -1.0), "t is -1.0"),
         (lambda: pointwise_information(np.zeros((2, 2)), LAW, 1.0), r"x has shape \(2, 2\)"),

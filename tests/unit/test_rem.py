@@ -169,6 +169,15 @@ def test_exact_participation_does_not_depend_on_the_step(N):
     assert np.allclose(rem.participation_exact(beta, N), rem.participation_exact(beta, N, step=0.13), rtol=1e-9)
 
 
+@pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
+def test_exact_participation_just_above_one_level(beta):
+    """N need not be whole; E[Y] falls from 1 with the slope that smaller steps agree on."""
+    numbers = 1 + np.array([1e-9, 1e-6, 1e-3, 1e-2])
+    lost = 1 - rem.participation_exact(beta, numbers)
+    assert np.allclose(lost[1:], 1 - rem.participation_exact(beta, numbers[1:], step=0.05), rtol=1e-3, atol=2e-9)
+    assert np.allclose(lost[1:3] / (numbers[1:3] - 1), lost[2] / 1e-3, rtol=2e-3) and abs(lost[0]) < 2e-9
+
+
 def test_exact_participation_limits():
     assert rem.participation_exact(1e-6, 1000) == pytest.approx(1e-3, rel=1e-6)
     beta = rem.critical_beta(1e4) * np.array([10, 100, 1000])
@@ -239,6 +248,7 @@ BAD = [
     (rem.thermodynamics, {"energies": [1.0], "beta": [[1.0]]}, "beta"),
     (rem.participation_exact, {"beta": 1, "N": 1e101}, "N"),
     (rem.participation_exact, {"beta": 1, "N": 10, "step": 0}, "step"),
+    (rem.thermodynamics, {"energies": [1.0, 2.0], "beta": []}, "beta"),
     (rem.participation_from_lowest, {"levels": [2.0, 1.0], "beta": 1, "N": 5}, "levels"),
     (rem.participation_from_lowest, {"levels": [1.0, 2.0], "beta": 1, "N": 1}, "N"),
     (rem.participation_from_lowest, {"levels": [[]], "beta": 1, "N": 5}, "levels"),

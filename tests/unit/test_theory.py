@@ -28,6 +28,10 @@ def test_collapse_time_limits():
     assert theory.collapse_time([0.0, 0.0], 10) == 0 and theory.collapse_time_at([0.0, 0.0], [0.0, 0.0], 10) == 0
     assert theory.collapse_time([1e-12], 1e9) == pytest.approx(1e-12 / (1e18 - 1), rel=1e-9)
     assert theory.collapse_time(EXAMPLE, 1 + 1e-6) > 1e5
+    assert theory.collapse_time([1.0], 1e150) == pytest.approx(1e-300) and theory.collapse_time([1.0], 1e200) == 0
+    small, usual = (theory.collapse_time_at([0.0], [s2], 100) for s2 in (1e-200, 1.0))
+    assert small == pytest.approx(1e-200 * usual) and theory.collapse_time_at([0.0], [1.0], 1e300) == 0
+    assert theory.law_limit([1.0], 1e80) == pytest.approx(np.exp(0.5) * 1e-160, rel=1e-6)  # u(1+u)/(1+2u)^2 -> 1/4
     times = [theory.collapse_time(EXAMPLE, N) for N in (2, 10, 1e3, 1e6, 1e12)]
     assert (np.diff(times) < 0).all()
 
