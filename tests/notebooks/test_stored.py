@@ -109,7 +109,8 @@ def test_every_chapter_has_its_parts(path):
 @NOTEBOOKS
 def test_run_time_is_within_the_budget(path):
     seconds, megabytes = RUN_TIMES[path.relative_to(ROOT).as_posix()]
-    assert seconds <= {"networks": 120, "book": 40}.get(path.parent.name, 60)
+    # the same chapter takes a tenth more on one day of a shared machine than on another
+    assert seconds <= 1.1 * {"networks": 120, "book": 40}.get(path.parent.name, 60)
     assert megabytes <= 1536
 
 
