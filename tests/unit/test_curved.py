@@ -249,8 +249,8 @@ def test_retention_takes_a_basis_for_each_point():
         spectra.retention(G[:4], exact[:4], basis)
 
 
-# its second and third coordinate need fewer nodes than an axis has at least
-THREE = [ChartManifold(lambda z: torch.cat([z[:, :1], z[:, 1:] / 1_000], dim=1), ["unit"] * 3)]
+# of its three coordinates two need fewer nodes than an axis has at least
+ROD = ChartManifold(lambda z: torch.cat([z[:, :1], z[:, 1:] / 1_000], dim=1), ["unit"] * 3)
 
 
 @given(st.sampled_from([0.0, -1.0, float("nan"), float("inf")]))
@@ -270,7 +270,7 @@ def test_bad_numbers_are_named(bad):
             call()
 
 
-@pytest.mark.parametrize("law", [ChartManifold.circle(), ChartManifold.torus(2, 0.5), *THREE])
+@pytest.mark.parametrize("law", [ChartManifold.circle(), ChartManifold.torus(2, 0.5), ROD])
 def test_the_least_noise_that_is_named_is_enough(law, monkeypatch):
     """Also where an axis has its fewest nodes and the others have all the rest."""
     monkeypatch.setattr("memolib.manifolds.chart.MAX_NODES", 48**3)
