@@ -1,6 +1,7 @@
 # make book    installs into .venv, builds the book, says where it is     make serve  builds it and serves it on 127.0.0.1
 # make test    installs, then runs every check                            make lab    opens JupyterLab
 # make execute re-executes all notebooks in place (NOTEBOOKS=... for some)
+# make status  what is stored, and whether it holds                       make verify checks what code has changed under
 # make bench   measures speed and memory against plain ways (30 minutes)
 # make zip     the built book for reading offline                         make lock   renews requirements.txt
 
@@ -12,7 +13,7 @@ HTML := _build/html
 VERSION = $(shell $(BIN)/python -c "import memolib; print(memolib.__version__)")
 BUILD = $(BIN)/jupyter-book build . --all -W -n --keep-going
 
-.PHONY: book test serve lab execute bench zip lock lint unit notebooks html pages clean
+.PHONY: book test serve lab execute status verify bench zip lock lint unit notebooks html pages clean
 
 book: html
 	@echo "The book is built: $(CURDIR)/$(HTML)/index.html (or: make serve)"
@@ -35,6 +36,12 @@ lab: $(VENV)/installed
 
 execute: $(VENV)/installed
 	$(BIN)/python tools/execute.py $(NOTEBOOKS)
+
+status: $(VENV)/installed
+	$(BIN)/python -m results
+
+verify: $(VENV)/installed
+	$(BIN)/python -m results verify
 
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/empirical.py

@@ -103,11 +103,7 @@ def _load(name: str, split: str, shape: tuple[int, ...]) -> Images:
     """Find, read, check and scale one split of a data set."""
     if split not in ("train", "test"):
         raise ValueError(f"split is {split!r}; allowed are 'train' and 'test'")
-    if name == "cifar10":
-        files, read = ["cifar-10-binary.tar.gz"], _read_cifar
-    else:
-        start = f"{name}/{'train' if split == 'train' else 't10k'}"
-        files, read = [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"], _read_idx
+    files, read = _files(name, split), _read_cifar if name == "cifar10" else _read_idx
     paths, arrays = list(dict.fromkeys(_find(name, file) for file in files)), []  # one NAME.npz, or the files
     for path in paths:
         try:
@@ -126,10 +122,35 @@ def _load(name: str, split: str, shape: tuple[int, ...]) -> Images:
     return Images(x, labels.astype(np.int64), shape)
 
 
+def _files(name: str, split: str) -> list[str]:
+    """Official files of a split."""
+    if name == "cifar10":
+        return ["cifar-10-binary.tar.gz"]
+    start = f"{name}/{'train' if split == 'train' else 't10k'}"
+    return [f"{start}-images-idx3-ubyte.gz", f"{start}-labels-idx1-ubyte.gz"]
+
+
+def _forms(name: str, file: str) -> tuple[str, str, str]:
+    """Names under which a file may lie in the folder MEMOLIB_DATA."""
+    unpacked = "cifar-10-batches-bin" if name == "cifar10" else file.removesuffix(".gz")
+    return f"{name}.npz", unpacked, file
+
+
+def is_here(name: str) -> bool:
+    """Tell whether a data set can be read without a download.
+
+    Args:
+        name: ``mnist``, ``fashion_mnist`` or ``cifar10``.
+    """
+    files = [file for split in ("train", "test") for file in _files(name, split)]
+    if folder := os.environ.get("MEMOLIB_DATA"):
+        return all(any(Path(folder, form).exists() for form in _forms(name, file)) for file in files)
+    return all((pooch.os_cache("losing-dimensions") / file).exists() for file in files)
+
+
 def _find(name: str, file: str) -> Path:
     """Path of a file: in the folder MEMOLIB_DATA, perhaps in another form, if that is set; else in the cache."""
-    unpacked = "cifar-10-batches-bin" if name == "cifar10" else file.removesuffix(".gz")
-    forms = f"{name}.npz", unpacked, file
+    forms = _forms(name, file)
     if folder := os.environ.get("MEMOLIB_DATA"):
         for form in forms:
             if Path(folder, form).exists():

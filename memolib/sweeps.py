@@ -1,31 +1,29 @@
 """Grids of runs: a result file for each configuration, in this process or on a Dask cluster, going on where it stopped.
 
 A run is a function of a configuration, a dictionary of plain values, that gives a dictionary of numbers and lists of
-numbers. Its file is named by a digest of the configuration, of the function's own source and of the modules that are
-said to matter, and is written in one step: what is there is complete, and is not run again until that code changes.
-What a function takes from elsewhere is not seen: pass values in the configuration, and name the modules of helpers.
+numbers. Its file is named by its configuration, as in ``N=100,seed=0.json``, and is written in one step: what is there
+is complete, and is not run again. A file that is damaged all the same is named and made again; one that was made by
+other code of the function is named, and kept.
 """
 
-import ast
 import hashlib
 import inspect
-import io
 import json
 import os
-import platform
+import re
 import sys
 import textwrap
 import time
-import tokenize
 import traceback
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
+
+from memolib._code import digest
+from memolib._files import machine, write_text
 
 
 class Sweep(NamedTuple):
@@ -33,7 +31,7 @@ class Sweep(NamedTuple):
 
     Attributes:
         done: one dictionary for each run that has a result, in the order of the grid: ``configuration``, ``result``,
-            ``seconds``, ``code`` and ``made`` (versions of Python and NumPy, machine).
+            ``seconds``, ``code`` (digest of the function) and ``made`` (versions of Python, NumPy, torch, machine).
         failed: configuration and error of each that failed; they are tried again the next time.
     """
 
@@ -63,35 +61,31 @@ def grid(**values: Iterable) -> list[dict]:
     return combinations
 
 
-def code_digest(function: Callable, depends: Sequence[ModuleType] = ()) -> str:
-    """Give a digest of a function's code and that of modules, which comments and docstrings do not change.
+def name_of(configuration: dict) -> str:
+    """Give the name of a configuration's files, without suffix: ``N=100,name=mnist``, in alphabetical order.
 
     Args:
-        function: defined in a file or a notebook, using no variables of a function around it.
-        depends: modules whose code the function's results depend on.
-    Returns: 12 hexadecimal digits. Raises: ValueError for another function. Chapter: ``networks/data_and_capacity``.
+        configuration: numbers, texts and lists of them by name. Where a value is no number or plain word, a digest
+            makes the name safe, and different from all others.
+    Returns: a text. Raises: ValueError for other values. Chapter: ``networks/data_and_capacity``.
     """
-    if not inspect.isfunction(function) or function.__closure__:
-        raise ValueError(f"function is {function!r}; allowed is one with a source, and no variables of one around it")
-    digest = hashlib.sha256()
-    for part in (function, *depends):
-        digest.update(_bare(textwrap.dedent(inspect.getsource(part))).encode())
-    return digest.hexdigest()[:12]
+    try:
+        exact = json.dumps(configuration, sort_keys=True, allow_nan=False)
+        words = {key: _word(value) for key, value in sorted(configuration.items())}
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"configurations has {configuration}; allowed are numbers, texts and lists of them") from error
+    name = ",".join(f"{key}={word}" for key, word in words.items()) or "all"
+    if re.fullmatch(r"[\w.=,+-]{1,120}", name, re.ASCII):
+        return name
+    kept = re.sub(r"[^\w.=,+-]", "_", name, flags=re.ASCII)[:100]
+    return f"{kept},{hashlib.sha256(exact.encode()).hexdigest()[:8]}"
 
 
-def _bare(source: str) -> str:
-    """Source without comments, docstrings and empty lines: the same text in every version of Python."""
-    lines = source.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            text = node.body[0]
-            if isinstance(node, ast.Module) or text.lineno > node.lineno:
-                lines[text.lineno - 1 : text.end_lineno] = [""] * (text.end_lineno - text.lineno + 1)
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+def _word(value) -> str:
+    """A plain word as it is, everything else as JSON writes it."""
+    if isinstance(value, str) and re.fullmatch(r"(?!(true|false|null)$)[A-Za-z][\w-]*", value, re.ASCII):
+        return value
+    return json.dumps(value)
 
 
 def sweep(
@@ -99,27 +93,31 @@ def sweep(
     configurations: Sequence[dict],
     folder: str | Path,
     *,
-    depends: Sequence[ModuleType] = (),
+    again: bool = False,
     address: str | None = None,
 ) -> Sweep:
     """Run a function for each configuration that has no result yet, and give all results.
+
+    A run that raises is reported and does not stop the others; one whose worker is lost is given to another. Results
+    of an earlier state of the function's code are reported too, and kept.
 
     Args:
         function: takes a configuration's entries by name; gives a dictionary of numbers, texts and lists of them.
         configurations: dictionaries of the same, all different.
         folder: where the result files are; made where it is missing.
-        depends: modules whose code the results depend on: a change there is a change of the results' names.
+        again: run those that have a result too, and replace it.
         address: of a Dask scheduler, whose workers then do the runs; None runs them here, one after the other.
-    A run that raises is reported and does not stop the others; one whose worker is lost is given to another.
-    Returns: Sweep. Raises: ValueError for configurations that are repeated or not plain data, or as ``code_digest``.
-    Chapter: ``networks/data_and_capacity``.
+    Returns: Sweep. Raises: ValueError for a function without source, configurations that are repeated or not plain
+    data, or a file of another configuration in a result's place. Chapter: ``networks/data_and_capacity``.
     """
-    folder, code = Path(folder), code_digest(function, depends)
+    folder, code = Path(folder), code_digest(function)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{_name(c, code)}.json" for c in configurations]
+    paths = [folder / f"{name_of(c)}.json" for c in configurations]
     if len(set(paths)) < len(paths):
         raise ValueError(f"configurations has {len(paths) - len(set(paths))} repeated; allowed are different ones")
-    open_runs = [(c, p) for c, p in zip(configurations, paths, strict=True) if not p.exists()]
+    known = {path: read(path, c) for path, c in zip(paths, configurations, strict=True) if not again}
+    _tell(known, code)
+    open_runs = [(c, p) for c, p in zip(configurations, paths, strict=True) if not known.get(p)]
     failed, run = [], _in_process if address is None else _on_cluster
     quiet = os.environ.get("TQDM_DISABLE", "") not in ("", "0") or not sys.stderr.isatty()
     with tqdm(total=len(paths), initial=len(paths) - len(open_runs), disable=quiet, unit="run") as bar:
@@ -128,28 +126,58 @@ def sweep(
                 failed.append((configuration, error))
                 bar.write(f"{configuration} failed: {error.splitlines()[-1]}", file=sys.stderr)
             else:
-                made = {"python": platform.python_version(), "numpy": np.__version__, "machine": platform.machine()}
                 record = {"configuration": configuration, "result": result, "seconds": round(seconds, 2)}
-                _write(path, record | {"code": code, "made": made})
+                known[path] = record | {"code": code, "made": machine()}
+                write_text(path, json.dumps(known[path]) + "\n")
             bar.update()
-    return Sweep([json.loads(path.read_text()) for path in paths if path.exists()], failed)
+    return Sweep([known[path] for path in paths if known.get(path)], failed)
 
 
-def _name(configuration: dict, code: str) -> str:
+def read(path: str | Path, configuration: dict) -> dict | None:
+    """Give a stored run, None where there is no file or a damaged one, which is named on the standard error.
+
+    Args:
+        path: of the file.
+        configuration: that the file must state.
+    Returns: the run, as in ``Sweep.done``. Raises: ValueError for a run of another configuration.
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
     try:
-        text = json.dumps(configuration, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"configurations has {configuration}; allowed are numbers, texts and lists of them") from error
-    return hashlib.sha256(f"{text} {code}".encode()).hexdigest()[:16]
+        found = json.loads(path.read_text(encoding="utf-8"))
+        stated, result = found["configuration"], found["result"]
+        if not isinstance(result, dict):
+            raise TypeError(f"result is {type(result).__name__}")
+    except (ValueError, KeyError, TypeError) as error:
+        print(f"{path} is damaged ({error!r})", file=sys.stderr)
+        return None
+    if stated != configuration:
+        raise ValueError(f"{path} is of {stated}; allowed, in its place, is a result of {configuration}")
+    return found
 
 
-def _write(path: Path, record: dict) -> None:
-    part = path.with_suffix(f".{uuid.uuid4().hex}.part")  # others may share the folder
-    with part.open("w") as file:
-        file.write(json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+def code_digest(function: Callable) -> str:
+    """Give a digest of a function's code, which comments, docstrings and layout do not change.
+
+    Args:
+        function: defined in a file or a notebook, using no variables of a function around it.
+    Returns: 16 hexadecimal digits. Raises: ValueError for another function. Chapter: ``networks/data_and_capacity``.
+    """
+    if not inspect.isfunction(function) or function.__closure__:
+        raise ValueError(f"function is {function!r}; allowed is one with a source, and no variables of one around it")
+    return digest([textwrap.dedent(inspect.getsource(function))])
+
+
+def _tell(known: dict[Path, dict | None], code: str) -> None:
+    """Say which results were made by other code of the function."""
+    other = [path.name for path, run in known.items() if run and run.get("code", code) != code]
+    if other:
+        print(
+            f"{len(other)} results were made by other code of this function, and are kept: {', '.join(other[:3])}"
+            f"{', ...' if len(other) > 3 else ''}. With again=True they are made anew.",
+            file=sys.stderr,
+        )
 
 
 def _timed(function: Callable, configuration: dict) -> tuple[dict | None, float, str]:

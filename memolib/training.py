@@ -54,6 +54,7 @@ def train(
     network: torch.nn.Module,
     *,
     steps: int,
+    stop: int | None = None,
     seeds=0,
     batch: int = 384,
     rate: float = 5e-3,
@@ -68,7 +69,9 @@ def train(
     Args:
         data: points, shape (N, d), or a list of such data sets, of one d and any N.
         network: its architecture is trained, from new initial parameters: ``ResidualMLP`` or ``UNet``.
-        steps: number of steps, 1 or more.
+        steps: number of steps of the whole run, 1 or more, which the learning rate is planned for.
+        stop: number of steps after which to leave off, with what there is then; by default the whole run. With
+            ``checkpoints`` it goes on from there when it is called again.
         seeds: whole number, or a list of them, one for each data set; fixes initial parameters, batches and noise. A
             single data set, or a single seed, serves all.
         batch: number of noisy points of each member in a step.
@@ -91,6 +94,7 @@ def train(
     if not sets or not seeds or (len(sets) != len(seeds) and min(len(sets), len(seeds)) > 1):
         raise ValueError(f"seeds are {len(seeds)} for {len(sets)} data sets; allowed are as many, or one of either")
     steps, batch, every = count("steps", steps), count("batch", batch), count("every", every)
+    stop = steps if stop is None else count("stop", stop, maximum=steps)
     marks = [count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)]
     rate, average = real("rate", rate, minimum=0, strict=True), real("average", average, minimum=0)
     if average >= 1:
@@ -127,25 +131,26 @@ def train(
     draws, began = _Draws(members, batch, lambda step: _rates(step, steps, rate, average)), time.perf_counter()
     one = _Recorded(advance) if device.type == "cuda" else advance
     quiet = True if os.environ.get("TQDM_DISABLE") else None
-    with tqdm(total=steps, initial=done, disable=quiet, desc="training") as bar:
-        for step in range(done, steps):
+    with tqdm(total=stop, initial=done, disable=quiet, desc="training") as bar:
+        for step in range(done, stop):
             losses = one(*draws(step))
             state["losses"][step // window] += losses
             done = step + 1
             if done in marks:
                 state[f"snapshot {done}"] = state["average"].clone()
-            if checkpoints and (done % every == 0 or done == steps):
+            if checkpoints and (done % every == 0 or done == stop):
                 seconds = before + time.perf_counter() - began
                 files.checkpoint(checkpoints, done, state, {"config": config, "done": done, "seconds": seconds})
             if done % 100 == 0 and not bar.disable:
                 bar.set_postfix(loss=f"{float(losses.mean()):.3f}", refresh=False)
             bar.update()
-    ends = np.minimum(window * np.arange(1, len(state["losses"]) + 1), steps)
-    losses = state["losses"].cpu().numpy() / np.diff(ends, prepend=0)[:, None]
+    ends = np.minimum(window * np.arange(1, math.ceil(done / window) + 1), done)
+    losses = state["losses"][: len(ends)].cpu().numpy() / np.diff(ends, prepend=0)[:, None]
     made = {}
-    for name in ("average", *(f"snapshot {mark}" for mark in marks)):
+    passed = [mark for mark in marks if mark <= done]
+    for name in ("average", *(f"snapshot {mark}" for mark in passed)):
         made[name] = [m.denoiser(network.config, row) for m, row in zip(members, state[name], strict=True)]
-    kept = {mark: made[f"snapshot {mark}"] for mark in marks}
+    kept = {mark: made[f"snapshot {mark}"] for mark in passed}
     return Trained(made["average"], ends, losses, kept, before + time.perf_counter() - began)
 
 

@@ -1,30 +1,20 @@
-"""U-Nets on CIFAR-10, grey and 16 by 16 pixels, by number of images and seed: python results/cifar_networks.py.
+"""U-Nets on CIFAR-10, grey and 16 by 16 pixels, by number of images and seed.
 
-As image_networks.py, but small enough for a CPU: width 16, 8,000 steps of 32 images, about five minutes a run on one
-core. Results lie in cifar_networks/: a file a run, the weights and 200 generated images beside it, and the nearest
-training images of the first six. Needs the image data (see the credits page). --seconds S starts no run after then.
+As ``image_networks``, but small enough for a CPU: width 16, 8,000 steps of 32 images. Beside each result lie the
+weights, 200 generated images, and the nearest training images of the first six.
 """
 
-import argparse
-import sys
-import time
-from pathlib import Path
-
-import image_networks
 import numpy as np
 import torch
-from image_networks import spectra
 
-from memolib import checkpoints, datasets, networks, training
+from memolib import checkpoints, datasets
 from memolib.memorization import nearest_ratio
 from memolib.networks import UNet
-from memolib.points import gaussian
-from memolib.sampling import probability_flow
-from memolib.sweeps import grid, sweep
-from memolib.training import train
+from memolib.training import WINDOWS, Trained, train
+from results._stored import Experiment, Leaves, save_arrays
+from results.image_networks import TIMES, from_weights, generated, grey, spectra
 
-FOLDER = Path(__file__).with_suffix("")
-SIZES = 50, 100, 200, 500, 1_000, 2_000, 5_000, 20_000
+SIZES = {0: (50, 100, 200, 500, 1_000, 2_000, 5_000, 20_000), 1: (50, 100, 200, 500, 1_000, 2_000)}  # by seed
 STEPS, BATCH, MADE = 8_000, 32, 200
 
 
@@ -40,39 +30,50 @@ def images(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return small(known[order]), small(datasets.cifar10("test").x[:2_000])
 
 
+def trained(y: torch.Tensor, seed: int, stop: int) -> Trained:
+    """The first steps of the training."""
+    return train(y, UNet(16, 1, 16), steps=STEPS, stop=stop, batch=BATCH, seeds=seed)
+
+
 def run(N: int, seed: int) -> dict:
     """Train, keep, generate, judge."""
     known, fresh = images(seed)
-    y, place = known[:N], FOLDER / f"{N}-{seed}"
-    trained = train(y, UNet(16, 1, 16), steps=STEPS, batch=BATCH, seeds=seed)
-    D = trained.denoisers[0]
-    checkpoints.save(place.with_suffix(".safetensors"), D)
-    start = float((y - y.mean(dim=0)).norm(dim=1).max()) * 2
-    x = start * gaussian(MADE, y.shape[1], seed=[seed, 5]).float()
-    ends = probability_flow(D, x, start**2, 1e-3, steps=60)
+    y, place = known[:N], {"N": N, "seed": seed}
+    made = trained(y, seed, STEPS)
+    D = made.denoisers[0]
+    checkpoints.save(STORED.path(place, ".safetensors"), D)
+    ends = generated(D, y, seed, MADE)
     near = y[torch.cdist(ends[:6], y).argmin(dim=1)]
-    grey = {k: (v.clamp(0, 1) * 255).round().to(torch.uint8).numpy() for k, v in (("images", ends), ("nearest", near))}
-    np.savez_compressed(place.with_suffix(".npz"), **grey)
+    save_arrays(STORED.path(place, ".npz"), images=grey(ends), nearest=grey(near))
     ratio, level = nearest_ratio(ends, y), nearest_ratio(fresh, y).quantile(0.01)
-    made = {"training_seconds": round(trained.seconds, 1), "parameters": D.size, "steps": STEPS, "batch": BATCH}
-    made |= {"losses": [float(f"{v:.4g}") for v in trained.losses[:, 0]]}
-    made |= {"copies": float((ratio < level).float().mean()), "threshold": float(level)}
-    made |= {"ratios": [round(float(v), 4) for v in ratio]}
-    return made | spectra(D, known, fresh, seed)
+    how = {"training_seconds": round(made.seconds, 1), "parameters": D.size, "steps": STEPS, "batch": BATCH}
+    found = {"losses": [float(f"{v:.4g}") for v in made.losses[:, 0]], "threshold": float(level)}
+    found |= {"copies": float((ratio < level).float().mean()), "ratios": [round(float(v), 4) for v in ratio]}
+    return how | found | spectra(D, known, fresh, seed)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--seconds", type=float, default=np.inf)
-    chosen = parser.parse_args()
-    torch.set_num_threads(1)
-    FOLDER.mkdir(exist_ok=True)
-    end = time.monotonic() + chosen.seconds
-    for configuration in grid(seed=chosen.seeds, N=chosen.sizes):
-        if time.monotonic() < end:
-            made = sweep(
-                run, [configuration], FOLDER, depends=[sys.modules[__name__], image_networks, networks, training]
-            )
-            print(configuration, [run["seconds"] for run in made.done], made.failed, flush=True)
+def witness(N: int, seed: int) -> list[Leaves]:
+    """What is read from the weights and images; and how the training begins."""
+    known, fresh = images(seed)
+    place, y = {"N": N, "seed": seed}, known[:N]
+    stored, D = STORED.known(place), checkpoints.load(STORED.path(place, ".safetensors"))
+    read = {name: {2: v[0]} for name, v in spectra(D, known, fresh, seed, times=TIMES[2:3]).items()}
+    read["nearest"] = grey(y[torch.cdist(generated(D, y, seed, 6), y).argmin(dim=1)]) / 255
+    copies = nearest_ratio(torch.from_numpy(stored["images"]).float(), y) < stored["threshold"]
+    begun = {"losses": {0: float(trained(y, seed, STEPS // WINDOWS).losses[0, 0])}}
+    return [
+        *from_weights(D, known, fresh, N, seed),
+        Leaves(read, 0.002),
+        Leaves({"copies": float(copies.float().mean())}, 0.006),  # one image may change sides
+        Leaves(begun, 0.002, beginning=True),
+    ]
+
+
+STORED = Experiment(
+    run,
+    [{"N": N, "seed": seed} for seed, sizes in SIZES.items() for N in sizes],
+    witness,
+    reads=lambda **_: ["cifar10"],
+    once=("training_seconds", "parameters", "steps", "batch"),
+    needs="image data and one core, five minutes a run",
+)

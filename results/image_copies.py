@@ -1,24 +1,25 @@
-"""Copies and partial copies among the images that stored networks made: python results/image_copies.py.
+"""Copies and partial copies among the images that stored networks made.
 
-For each network of image_networks/: the share of copies among its 200 images, of copies in the leading principal
-components of the data, and of partial ones, copies there and none as a whole; the same for a thousand test images that
-set no threshold; and for hybrids, a positive control: the leading components of one image and the rest of another.
-Written to image_copies.json; image_copies.npz has the nearest training images of the first six, one training image to
-look from, and partial copies beside their nearest training images. Needs the image data (see the credits page);
-minutes on one core.
+For digits and clothes: the share of copies among a network's 200 images, of copies in the leading principal components
+of the data, and of partial ones, copies there and none as a whole; the same for a thousand test images that set no
+threshold; and for hybrids, a positive control: the leading components of one image and the rest of another. Beside the
+result lie the nearest training images of the first six, and partial copies beside their nearest training images.
+
+For the small photographs, whose networks leave grain: copies among the images as they are, and after one more answer of
+the network, which smooths; and the same of every second test image, with thresholds from the others, treated alike.
 """
-
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from _record import write
-from image_networks import FOLDER, images
 
+from memolib.checkpoints import load
 from memolib.memorization import nearest_ratio
+from results import cifar_networks, image_networks
+from results._stored import Experiment, Leaves, save_arrays
+from results.image_networks import grey
 
-RESULT = Path(__file__).with_suffix(".json")
+SIGMA = 0.1  # of the answer that smooths
+SHOWN = {"name": "mnist", "N": 50, "seed": 0}  # keeps the first training image too, for pages that look from there
 COMPONENTS = 10, 20, 40
 K = 20  # components of hybrids, and of the partial copies that are kept
 
@@ -93,32 +94,80 @@ def partial(made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: t
     return [a | b | c for a, b, c in zip(*rows, strict=True)], shown.numpy()
 
 
-def main() -> None:
-    """All networks."""
-    start, rows, kept, axes = time.perf_counter(), [], {}, {}
-    for path in sorted(FOLDER.glob("*.safetensors")):
-        name, N, seed = path.stem.rsplit("-", 2)
-        known, fresh = images(name, int(seed))
-        if (name, seed) not in axes:
-            few = known[:10_000] - known[:10_000].mean(dim=0)
-            axes[name, seed] = torch.linalg.svd(few, full_matrices=False)[2]
-        V = axes[name, seed]
-        made, data = torch.from_numpy(np.load(path.with_suffix(".npz"))["images"]).float() / 255, known[: int(N)]
-        row = {"name": name, "N": int(N), "seed": int(seed), "made": shares(made, data, fresh[:1_000], V)}
-        row |= {"test": shares(fresh[1_000:], data, fresh[:1_000], V), "hybrids": hybrids(made, data, fresh, V)}
-        if 0.02 < row["made"]["copies"] < 0.6:
-            row["partial"], shown = partial(made, data, fresh[:1_000], V)
-            kept[f"partial {path.stem}"] = (shown * 255).round().astype(np.uint8)
-        rows.append(row)
-        near = data[nearest(made[:6], data)]
-        kept[path.stem] = (near * 255).round().to(torch.uint8).numpy()
-        if path.stem == "mnist-50-0":
-            kept["image"] = (known[:1] * 255).round().to(torch.uint8).numpy()
-        print(row, flush=True)
-    np.savez_compressed(RESULT.with_suffix(".npz"), **kept)
-    write(RESULT, {"copies": rows}, __file__, start)
+def axes_of(known: torch.Tensor) -> torch.Tensor:
+    """Principal directions of the first 10,000 images, as rows."""
+    few = known[:10_000]
+    return torch.linalg.svd(few - few.mean(dim=0), full_matrices=False)[2]
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    main()
+def images_made(experiment: Experiment, **place) -> torch.Tensor:
+    """Images that a stored network made."""
+    return torch.from_numpy(np.load(experiment.path(place, ".npz"))["images"]).float() / 255
+
+
+def run(name: str, N: int, seed: int) -> dict:
+    """One network."""
+    if name == "cifar10":
+        return smoothed(N, seed)
+    known, fresh = image_networks.images(name, seed)
+    made, data, V = images_made(image_networks.STORED, name=name, N=N, seed=seed), known[:N], axes_of(known)
+    found = {"made": shares(made, data, fresh[:1_000], V), "test": shares(fresh[1_000:], data, fresh[:1_000], V)}
+    found["hybrids"] = hybrids(made, data, fresh, V)
+    place, kept = {"name": name, "N": N, "seed": seed}, {"nearest": grey(data[nearest(made[:6], data)])}
+    if place == SHOWN:
+        kept["first"] = grey(known[:1])
+    if 0.02 < found["made"]["copies"] < 0.6:
+        found["partial"], shown = partial(made, data, fresh[:1_000], V)
+        kept["shown"] = grey(torch.from_numpy(shown))
+    save_arrays(STORED.path(place, ".npz"), **kept)
+    return found
+
+
+def smoothed(N: int, seed: int) -> dict:
+    """Copies among small photographs, as they are and smoothed."""
+    known, fresh = cifar_networks.images(seed)
+    made = images_made(cifar_networks.STORED, N=N, seed=seed)
+    D, found = load(cifar_networks.STORED.path({"N": N, "seed": seed}, ".safetensors")), {}
+    for kind, treat in (("as made", lambda x: x), ("smoothed", lambda x: D(x, SIGMA**2))):
+        level = treat(fresh[::2])
+        for name, x in (("", made), ("test ", fresh[1::2])):
+            found[f"{name}{kind}"] = round(float(copies(treat(x), known[:N], level).double().mean()), 4)
+    return found
+
+
+def witness(name: str, N: int, seed: int) -> list[Leaves]:
+    """Everything where that takes seconds; of large data sets the copies in ten components."""
+    if name == "cifar10":
+        return [Leaves(smoothed(N, seed), tolerance=0.006)]  # of 200 images one may change sides
+    known, fresh = image_networks.images(name, seed)
+    made, data, V = images_made(image_networks.STORED, name=name, N=N, seed=seed), known[:N], axes_of(known)
+    if N <= 1_000:
+        found = {"made": shares(made, data, fresh[:1_000], V), "test": shares(fresh[1_000:], data, fresh[:1_000], V)}
+        found |= {"hybrids": hybrids(made, data, fresh, V), "nearest": grey(data[nearest(made[:6], data)]) / 255}
+        if 0.02 < found["made"]["copies"] < 0.6:
+            found["partial"], shown = partial(made, data, fresh[:1_000], V)
+            found["partial"], found["shown"] = dict(enumerate(found["partial"])), grey(torch.from_numpy(shown)) / 255
+    else:
+        P = V[: COMPONENTS[0]].T
+        part = copies(made @ P, data @ P, fresh[:1_000] @ P)
+        found = {"made": {f"copies in {COMPONENTS[0]}": float(part.double().mean())}}
+    first = {"first": grey(known[:1]) / 255} if SHOWN == {"name": name, "N": N, "seed": seed} else {}
+    return [Leaves(found | first, tolerance=0.006)]
+
+
+def reads(name: str, N: int, seed: int) -> list:
+    """Images and weights of the network, and the data."""
+    if name == "cifar10":
+        made, place = cifar_networks.STORED, {"N": N, "seed": seed}
+        return [name, made.path(place, ".npz"), made.path(place, ".safetensors")]
+    return [name, image_networks.STORED.path({"name": name, "N": N, "seed": seed}, ".npz")]
+
+
+STORED = Experiment(
+    run,
+    [*image_networks.STORED.configurations]
+    + [{"name": "cifar10"} | place for place in cifar_networks.STORED.configurations],
+    witness,
+    reads,
+    needs="image data, the networks and one core, a quarter of an hour",
+)

@@ -1,33 +1,32 @@
-"""Training, fresh and generated images as the stored networks see them: python results/image_detection.py.
+"""Training, fresh and generated images as the stored networks see them.
 
-For each network of image_networks/ of seed 0, and each noise: at 100 of its training images (all, where it has fewer),
-100 others that it has not seen and, where it copies some, its 200 generated ones: trace of the Jacobian and |D-x|^2/t
-without noise, trace and mean of |D-y|^2/t with noise, and the largest weight of the exact empirical denoiser of the
-same data; for some networks, the largest gap of the normal bundle at four images of each kind. A file a network in
-image_detection/. Needs the image data (see the credits page); two to five minutes a network on one core.
+For each network of ``image_networks`` of seed 0, and each noise: at 100 of its training images (all, where it has
+fewer), 100 others that it has not seen and, where it copies some, its 200 generated ones: trace of the Jacobian and
+|D-x|^2/t without noise, trace and mean of |D-y|^2/t with noise, and the largest weight of the exact empirical denoiser
+of the same data; for some networks, the largest gap of the normal bundle at four images of each kind.
+
+The network of 60,000 digits knows the training images of the smaller ones and the images that are fresh to them alike:
+what it says of an image is the image's own difficulty, which a test of a smaller network can subtract ("reference").
 """
 
-import sys
-from pathlib import Path
-
-import image_networks
 import numpy as np
 import torch
-from image_networks import images
 
-from memolib import datasets, dimension, empirical, spectra
+from memolib import datasets
 from memolib.checkpoints import load
 from memolib.dimension import effective
 from memolib.empirical import Empirical
 from memolib.points import add_noise
 from memolib.spectra import largest_gap, normal_bundle
-from memolib.sweeps import sweep
+from results import image_networks
+from results._stored import Experiment, Leaves, by_place
+from results.image_networks import images
 
-FOLDER = Path(__file__).with_suffix("")
 SIZES = {"mnist": (50, 100, 200, 500, 1_000, 2_000, 5_000, 60_000), "fashion_mnist": (50, 100, 500, 1_000, 5_000)}
 COUNTED = {"mnist": (50, 200, 1_000, 60_000)}  # with normal bundles, which take 3,136 answers a point
 MADE = {"mnist": (100, 200), "fashion_mnist": (50,)}  # networks that make copies and others
 FRESH = slice(10_000, 10_100)  # of the same shuffled images, and unseen by the networks of 5,000 and fewer
+REFERENCE = "mnist", 60_000
 SIGMAS, SEEN, PROBES, DRAWS = (0.1, 0.2, 0.4, 0.8), 100, 8, 4
 
 
@@ -58,33 +57,87 @@ def gap(D, x: torch.Tensor, t: float) -> list[float]:
     return [int(found.rank), float(f"{float(found.size):.4g}")]
 
 
-def run(name: str, N: int) -> dict:
-    """All readings of one network."""
-    known, test = images(name, 0)
+def stored(name: str, N: int, suffix: str):
+    """A file of a network of seed 0."""
+    return image_networks.STORED.path({"name": name, "N": N, "seed": 0}, suffix)
+
+
+def generated(name: str, N: int) -> torch.Tensor:
+    """Images that a network made."""
+    return torch.from_numpy(np.load(stored(name, N, ".npz"))["images"]).float() / 255
+
+
+def labels_of(name: str) -> np.ndarray:
+    """Labels of the training images, in the networks' order."""
     labels = getattr(datasets, name)().labels
     labels[:20_000] = labels[np.random.default_rng([0, 60_000]).permutation(20_000)]
-    own, place = min(N, SEEN), image_networks.FOLDER / f"{name}-{N}-0"
-    y = {"training": known[:own], "fresh": known[FRESH] if N < len(known) else test[:SEEN]}
-    if N in MADE.get(name, ()):
-        y["generated"] = torch.from_numpy(np.load(place.with_suffix(".npz"))["images"]).float() / 255
-    D, exact, found = load(place.with_suffix(".safetensors")), Empirical(known[:N]), {}
+    return labels
+
+
+def looked_at(name: str, N: int) -> dict[str, torch.Tensor]:
+    """Images of each kind."""
+    known, test = images(name, 0)
+    y = {"training": known[: min(N, SEEN)], "fresh": known[FRESH] if N < len(known) else test[:SEEN]}
+    return y | ({"generated": generated(name, N)} if N in MADE.get(name, ()) else {})
+
+
+def references() -> dict[str, torch.Tensor]:
+    """Images of each kind that the smaller networks are tested with."""
+    known = images("mnist", 0)[0]
+    made = {f"generated {N}": generated("mnist", N) for N in MADE["mnist"]}
+    return {"training": known[:SEEN], "fresh": known[FRESH]} | made
+
+
+def reference(D, y: dict[str, torch.Tensor], sigma: float) -> dict[str, dict[str, list[float]]]:
+    """|D-x|^2/t without noise, and the mean of |D-y|^2/t with noise, at each image."""
+    t, found = sigma**2, {}
+    for kind, x in y.items():
+        loss = [off(D, add_noise(x, t, seed=draw), x, t) for draw in range(DRAWS)]
+        found[kind] = {"pull": rounded(off(D, x, x, t)), "loss": rounded(torch.stack(loss).mean(dim=0))}
+    return found
+
+
+def run(name: str, N: int) -> dict:
+    """All readings of one network."""
+    known, y = images(name, 0)[0], looked_at(name, N)
+    D, exact, found = load(stored(name, N, ".safetensors")), Empirical(known[:N]), {}
     for sigma in SIGMAS:
         found[str(sigma)] = {kind: readings(D, exact, x, sigma**2) for kind, x in y.items()}
         if N in COUNTED.get(name, ()) and sigma in (0.2, 0.4):
             for kind in ("training", "fresh"):
                 found[str(sigma)][kind]["normal bundle"] = [gap(D, x[None], sigma**2) for x in y[kind][:4]]
-    found["labels"] = {"training": labels[:own].tolist()}
+    found["labels"] = {"training": labels_of(name)[: len(y["training"])].tolist()}
+    if (name, N) == REFERENCE:
+        found["reference"] = {str(sigma): reference(D, references(), sigma) for sigma in SIGMAS}
     return found
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    for name, sizes in SIZES.items():
-        for N in sizes:
-            made = sweep(
-                run,
-                [{"name": name, "N": N}],
-                FOLDER,
-                depends=[sys.modules[__name__], image_networks, dimension, empirical, spectra],
-            )
-            print(name, N, [one["seconds"] for one in made.done], made.failed, flush=True)
+def witness(name: str, N: int) -> list[Leaves]:
+    """Readings at the first images of each kind, at one noise."""
+    sigma, some = 0.4, 20  # as many as share one draw of random directions
+    known, y = images(name, 0)[0], {kind: x[:some] for kind, x in looked_at(name, N).items()}
+    D, exact = load(stored(name, N, ".safetensors")), Empirical(known[:N])
+    found = by_place({kind: readings(D, exact, x, sigma**2) for kind, x in y.items()})
+    if N in COUNTED.get(name, ()):
+        for kind in ("training", "fresh"):
+            found[kind]["normal bundle"] = {0: gap(D, y[kind][:1], sigma**2)}
+    found = {str(sigma): found, "labels": {"training": labels_of(name)[: min(N, SEEN)]}}
+    if (name, N) == REFERENCE:
+        y = {kind: x[:some] for kind, x in references().items()}
+        found["reference"] = {str(sigma): by_place(reference(D, y, sigma))}
+    return [Leaves(found, tolerance=0.002)]
+
+
+def reads(name: str, N: int) -> list:
+    """Weights and images of the networks, and the data."""
+    made = [stored(name, n, ".npz") for n in MADE.get(name, ()) if n == N or (name, N) == REFERENCE]
+    return [name, stored(name, N, ".safetensors"), *made]
+
+
+STORED = Experiment(
+    run,
+    [{"name": name, "N": N} for name, sizes in SIZES.items() for N in sizes],
+    witness,
+    reads,
+    needs="image data, the networks and one core, half an hour",
+)

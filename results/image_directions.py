@@ -1,24 +1,21 @@
-"""What image networks keep along the directions that one of many images shows: python results/image_directions.py.
+"""What image networks keep along the directions that one of many images shows.
 
 At noisy training images (A) and noisy test images (C): the 40 leading eigenvectors of the Jacobian of the network with
 most images, and along each the answer of the others, v'Gv, of the exact empirical denoiser, and the variance of all
-data. From the networks of image_networks/; half an hour on one core; written to image_directions.json.
+data.
 """
 
-import time
-from pathlib import Path
-
 import torch
-from _record import write
-from image_networks import FOLDER, images
 from torch.func import jvp, vmap
 
 from memolib.checkpoints import load
 from memolib.empirical import Empirical
 from memolib.points import add_noise
 from memolib.spectra import leading
+from results import image_networks
+from results._stored import Experiment, Leaves
+from results.image_networks import images
 
-RESULT = Path(__file__).with_suffix(".json")
 SETS = {  # name and seed: sizes
     ("mnist", 0): (50, 100, 200, 500, 1_000),
     ("mnist", 1): (50, 100, 500),
@@ -37,28 +34,52 @@ def along(denoiser, x: torch.Tensor, t: float, V: torch.Tensor) -> torch.Tensor:
     return (V * push(V)).sum(dim=0)
 
 
-def directions(name: str, seed: int, sizes: tuple[int, ...]) -> list[dict]:
-    """A row for each kind of point, noise and point."""
+def weights(name: str, N: int, seed: int):
+    """File of a stored network."""
+    return image_networks.STORED.path({"name": name, "N": N, "seed": seed}, ".safetensors")
+
+
+def directions(name: str, seed: int, sigmas: tuple[float, ...], points: int) -> list[dict]:
+    """A row for each noise, kind of point and point."""
     known, fresh = images(name, seed)
-    reference = load(FOLDER / f"{name}-{REFERENCES[name]}-0.safetensors")
-    denoisers = {f"{N}": load(FOLDER / f"{name}-{N}-{seed}.safetensors") for N in sizes}
+    reference = load(weights(name, REFERENCES[name], 0))
+    denoisers = {f"{N}": load(weights(name, N, seed)) for N in SETS[name, seed]}
     denoisers |= {f"{REFERENCES[name]}": reference, f"exact {EXACT}": Empirical(known[:EXACT])}
     centred, rows = known - known.mean(dim=0), []
-    for sigma in SIGMAS:
+    for sigma in sigmas:
         for kind, y in (("A", known[:POINTS]), ("C", fresh[:POINTS])):
-            for i, x in enumerate(add_noise(y, sigma**2, seed=5)):
+            for i, x in enumerate(add_noise(y, sigma**2, seed=5)[:points]):
                 V = leading(reference, x[None], sigma**2, K, seed=0).vectors[0]
                 row = {"seed": seed, "kind": kind, "sigma": sigma, "point": i}
                 found = {"variance": (centred @ V).square().mean(dim=0)}
                 found |= {N: along(D, x, sigma**2, V) for N, D in denoisers.items()}
                 rows.append(row | {k: [round(v, 3) for v in values.tolist()] for k, values in found.items()})
-        print(name, seed, sigma, flush=True)
     return rows
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    start, found = time.perf_counter(), {}
-    for (name, seed), sizes in SETS.items():
-        found.setdefault(name, []).extend(directions(name, seed, sizes))
-    write(RESULT, {"directions": found}, __file__, start, indent=None)
+def run(name: str, seed: int) -> dict:
+    """All noises and points."""
+    return {"rows": directions(name, seed, SIGMAS, POINTS)}
+
+
+def witness(name: str, seed: int) -> list[Leaves]:
+    """The first point of each kind, at the fourth noise."""
+    rows = directions(name, seed, SIGMAS[3:4], 1)
+    places = (3 * 2 * POINTS, (3 * 2 + 1) * POINTS)
+    values = [{k: v for k, v in row.items() if k != "kind"} for row in rows]
+    return [Leaves({"rows": dict(zip(places, values, strict=True))}, tolerance=0.002)]
+
+
+def reads(name: str, seed: int) -> list:
+    """The networks' weights, and the data."""
+    return [name, weights(name, REFERENCES[name], 0), *(weights(name, N, seed) for N in SETS[name, seed])]
+
+
+STORED = Experiment(
+    run,
+    [{"name": name, "seed": seed} for name, seed in SETS],
+    witness,
+    reads,
+    once=("rows/kind",),
+    needs="image data, the networks and one core, half an hour",
+)

@@ -1,17 +1,9 @@
-"""How MNIST, Fashion-MNIST and CIFAR-10 collapse: python results/image_profiles.py writes image_profiles.json.
+"""How MNIST, Fashion-MNIST and CIFAR-10 collapse.
 
 For each data set, and for some of its subsets, own weight, N_eff and information of all images at 40 noise variances;
-and the same for Gaussian data of the same covariance, from 2,500 of them. Needs the image data (see the credits page).
-About 25 minutes on one core. What is done is kept; to do it again, name the data sets, as in
-python results/image_profiles.py mnist cifar10.
+and the same for Gaussian data of the same covariance, from 2,500 of them. Seeds: order 0, noise k for subset k;
+Gaussian data N and k, noise 100 + k.
 """
-
-import json
-import os
-import platform
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,9 +11,8 @@ import torch
 from memolib import datasets
 from memolib.memorization import profile
 from memolib.theory import collapse_time
+from results._stored import DATA_SETS, Experiment, Leaves
 
-RESULT = Path(__file__).with_suffix(".json")
-SETS = {"MNIST": "mnist", "Fashion-MNIST": "fashion_mnist", "CIFAR-10 (JPEG re-encoded subset)": "cifar10"}
 SIZES = 500, 2_000, 8_000, 20_000, 60_000
 SUBSETS, STEPS, VIEWS = 4, 40, 2_500  # at most four disjoint subsets of a size
 
@@ -59,59 +50,53 @@ def gaussian_data(eigenvalues: np.ndarray, N: int, k: int) -> torch.Tensor:
     return torch.from_numpy(draws * np.sqrt(eigenvalues).astype(np.float32))
 
 
-def record(start: float) -> dict:
-    """How and where it was made, and the seconds since the start."""
-    return {
-        "command": "python results/image_profiles.py",
-        "seed": "order 0, noise k for subset k; Gaussian data N and k, noise 100 + k",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "seconds": round(time.perf_counter() - start, 1),
-    }
+def sizes_of(x: torch.Tensor) -> list[int]:
+    """Sizes of the subsets of a data set."""
+    return sorted({min(N, len(x)) for N in SIZES})
 
 
-def images(x: torch.Tensor, times: np.ndarray) -> dict:
-    """Profiles of disjoint subsets of every size."""
-    runs = {}
-    for N in sorted({min(N, len(x)) for N in SIZES}):
-        subsets = x[: N * min(SUBSETS, len(x) // N)].split(N)
-        runs[str(N)] = [one_subset(y, times, seed=k) for k, y in enumerate(subsets)]
-    return runs
+def images(x: torch.Tensor, times: np.ndarray, N: int, most: int = SUBSETS) -> list[dict]:
+    """Profiles of disjoint subsets of a size."""
+    subsets = x[: N * min(most, len(x) // N)].split(N)
+    return [one_subset(y, times, seed=k) for k, y in enumerate(subsets)]
 
 
-def controls(x: torch.Tensor, times: np.ndarray) -> dict:
-    """Profiles of Gaussian data of the images' covariance, and the collapse times that their information predicts."""
-    eigenvalues = np.linalg.eigvalsh(np.cov(x.double().numpy().T)).clip(0)
-    bounds, runs = {}, {}
-    for N in sorted({min(N, len(x)) for N in SIZES}):
-        bounds[str(N)] = float(collapse_time(eigenvalues, N))
-        sets = [gaussian_data(eigenvalues, N, k) for k in range(min(SUBSETS, len(x) // N))]
-        runs[str(N)] = [one_subset(y, times, seed=100 + k, n=min(N, VIEWS)) for k, y in enumerate(sets)]
-    return {"gaussian_bound": bounds, "gaussian": runs}
+def controls(eigenvalues: np.ndarray, times: np.ndarray, N: int, sets: int) -> list[dict]:
+    """Profiles of Gaussian data of the images' covariance."""
+    made = [gaussian_data(eigenvalues, N, k) for k in range(sets)]
+    return [one_subset(y, times, seed=100 + k, n=min(N, VIEWS)) for k, y in enumerate(made)]
 
 
-def main(again: list[str]) -> None:
-    """Compute what is missing, or named, and write it set by set."""
-    results = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    for title, name in SETS.items():
-        kept = {} if name in again else results.get(title, {})
-        if "gaussian" in kept:
-            continue
-        x = shuffled(name)
-        times = span(x)
-        if "subsets" not in kept:
-            start = time.perf_counter()
-            kept = {"images": len(x), "t": [float(f"{t:.9g}") for t in times], "subsets": images(x, times)}
-            kept["record"] = record(start)
-        start = time.perf_counter()
-        kept |= controls(x, times)
-        kept["record_gaussian"] = record(start)
-        results[title] = kept
-        part = RESULT.with_suffix(".part")
-        part.write_text(json.dumps(results, separators=(",", ":")) + "\n")
-        os.replace(part, RESULT)
-        print(f"{title}: {kept['record']['seconds']} s, {kept['record_gaussian']['seconds']} s", flush=True)
+def variances(x: torch.Tensor) -> np.ndarray:
+    """Eigenvalues of the images' covariance."""
+    return np.linalg.eigvalsh(np.cov(x.double().numpy().T)).clip(0)
 
 
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def run(name: str) -> dict:
+    """Profiles of images and controls, and the collapse times that the Gaussian's information predicts."""
+    x = shuffled(name)
+    times, s2 = span(x), variances(x)
+    found = {"images": len(x), "t": [float(f"{t:.9g}") for t in times]}
+    found["subsets"] = {str(N): images(x, times, N) for N in sizes_of(x)}
+    found["gaussian_bound"] = {str(N): float(collapse_time(s2, N)) for N in sizes_of(x)}
+    found["gaussian"] = {str(N): controls(s2, times, N, min(SUBSETS, len(x) // N)) for N in sizes_of(x)}
+    return found
+
+
+def witness(name: str) -> list[Leaves]:
+    """The first subset of 500 images, and the first of its controls."""
+    x, N = shuffled(name), SIZES[0]
+    times, s2 = span(x), variances(x)
+    found = {"images": len(x), "t": times, "gaussian_bound": {str(n): collapse_time(s2, n) for n in sizes_of(x)}}
+    found["subsets"] = {str(N): {0: images(x, times, N, most=1)[0]}}
+    found["gaussian"] = {str(N): {0: controls(s2, times, N, 1)[0]}}
+    return [Leaves(found, tolerance=1e-3)]
+
+
+STORED = Experiment(
+    run,
+    [{"name": name} for name in DATA_SETS],
+    witness,
+    reads=lambda name: [name],
+    needs="image data and two cores, half an hour",
+)

@@ -1,47 +1,56 @@
-"""Networks of the chapter on training, trained for longer than a page can wait: python results/trained_networks.py.
+"""Networks of the chapter on training, trained for longer than a page can wait.
 
-Width 128, on 50, 250, 500 and 20,000 points of the book's example, 64,000 steps, as in the grid of networks; written to
-trained_networks/, one safetensors file a network, after 1,000 and 64,000 steps, with a record. Ten minutes on one core.
+Width 128, on 50, 250, 500 and 20,000 points of the book's example, 64,000 steps, as in the grid of networks, and the
+same run after its first 1,000 steps. Beside each result lie the weights.
 """
 
-import json
-import os
-import platform
-from pathlib import Path
-
-import numpy as np
-import torch
-from network_grid import LAW
-
-from memolib.checkpoints import save
+from memolib.checkpoints import load, save
 from memolib.networks import ResidualMLP
-from memolib.training import train
+from memolib.sweeps import grid
+from memolib.training import Trained, train
+from results._stored import FOLDER, Experiment, Leaves
+from results.network_grid import LAW, D, rounded, traces
 
-FOLDER = Path(__file__).with_suffix("")
-SIZES, MARKS = (50, 250, 500, 20_000), (1_000, 64_000)
+SIZES, STEPS, EARLY = (50, 250, 500, 20_000), 64_000, 1_000
+SEED = 0
 
 
-def main() -> None:
-    """Train, and write the networks and their record."""
-    torch.set_num_threads(1)
-    data = LAW.sample(max(SIZES), seed=0)
-    trained = train(
-        [data[:N] for N in SIZES], ResidualMLP(30), steps=MARKS[-1], batch=128, average=0.9995, snapshots=MARKS,
-        checkpoints=FOLDER.with_name("unfinished") / "trained", every=2_000,
+def trained(N: int, stop: int) -> Trained:
+    """The first steps of the run on N points."""
+    data = LAW.sample(max(SIZES), seed=SEED)[:N]
+    unfinished = FOLDER / "unfinished" / f"trained-{N}"
+    return train(
+        data, ResidualMLP(D), steps=STEPS, stop=stop, seeds=SEED, batch=128, average=0.9995,
+        checkpoints=unfinished if stop == STEPS else None, every=2_000,
     )  # fmt: skip
-    for mark, denoisers in trained.snapshots.items():
-        for N, denoiser in zip(SIZES, denoisers, strict=True):
-            save(FOLDER / f"{N}-{mark}.safetensors", denoiser)
-    record = {
-        "command": "python results/trained_networks.py",
-        "seeds": "data 0, network 0",
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, one thread",
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
-        "seconds": round(trained.seconds, 1),
-        "loss": {str(N): round(float(v), 4) for N, v in zip(SIZES, trained.losses[-1], strict=True)},
-    }
-    (FOLDER / "record.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-if __name__ == "__main__":
-    main()
+def measured(denoiser, N: int) -> dict:
+    """What is read from the weights."""
+    return rounded(traces(denoiser, LAW.sample(max(SIZES), seed=SEED)[:N], SEED))
+
+
+def run(N: int, steps: int) -> dict:
+    """Train, keep, measure."""
+    made = trained(N, steps)
+    save(STORED.path({"N": N, "steps": steps}, ".safetensors"), made.denoisers[0])
+    return {"loss": float(f"{made.losses[-1, 0]:.4g}")} | measured(made.denoisers[0], N)
+
+
+def witness(N: int, steps: int) -> list[Leaves]:
+    """All that is read from the weights; and the first steps, trained again."""
+    read = measured(load(STORED.path({"N": N, "steps": steps}, ".safetensors")), N)
+    leaves = [Leaves(read, tolerance=1e-3)]
+    if steps == EARLY:
+        made = trained(N, steps)
+        again = {"loss": made.losses[-1, 0]} | measured(made.denoisers[0], N)
+        leaves.append(Leaves(again, tolerance=0.01, beginning=True))
+    return leaves
+
+
+STORED = Experiment(
+    run,
+    grid(N=SIZES, steps=(EARLY, STEPS)),
+    witness,
+    needs="one core, a quarter of an hour",
+)

@@ -1,28 +1,33 @@
 """What the notebooks of the book are, and whether their stored outputs belong to the code."""
 
-import ast
-import hashlib
-import io
 import re
 import subprocess
-import tokenize
 from pathlib import Path
 
 import nbformat
 import yaml
 
+from memolib._code import digest
+
 ROOT = Path(__file__).resolve().parent.parent
+
+MAGIC = re.compile(r"^(\s*)([%!].*)$", re.M)  # a line that is Jupyter's, not Python's
 
 # A number in prose: <!--expression:format-->0.052<!---->
 NUMBER = re.compile(r"<!--(?P<expression>[^>]+?):(?P<format>[^:>]+)-->(?P<value>[^<]*)<!---->")
 
 
-def chapters() -> list[Path]:
+def notebooks() -> list[Path]:
     """Give the notebooks in the order of the table of contents."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
     sections = [toc, *(toc.get("parts") or [])]
     files = [chapter["file"] for section in sections for chapter in section.get("chapters", [])]
     return [path for file in files if (path := ROOT / f"{file}.ipynb").exists()]
+
+
+def chapters() -> list[Path]:
+    """Give the notebooks that are chapters, in the same order."""
+    return [path for path in notebooks() if path.parent.name != "reference"]
 
 
 def tracked() -> list[Path]:
@@ -39,29 +44,23 @@ def read(path: Path) -> nbformat.NotebookNode:
     return nbformat.read(path, as_version=4)
 
 
-def code_only(source: str) -> str:
-    """Give Python source without comments, docstrings and blank lines: what can change an output."""
-    lines = source.splitlines()
-    for node in ast.walk(ast.parse(source)):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
-            value = body[0].value
-            if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                lines[value.lineno - 1 : value.end_lineno] = [""] * (value.end_lineno - value.lineno + 1)
-    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline):
-        if token.type == tokenize.COMMENT:
-            lines[token.start[0] - 1] = lines[token.start[0] - 1][: token.start[1]]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """Give the cells that are run."""
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def fingerprint(notebook: nbformat.NotebookNode, modules: list[str]) -> str:
-    """Give the hash of a notebook's code cells and of the memolib modules that it loaded."""
-    digest = hashlib.sha256()
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            digest.update(cell.source.encode() + b"\0")
-    for module in sorted(modules):
-        path = ROOT / Path(*module.split("."))
-        file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-        digest.update(code_only(file.read_text()).encode() + b"\0")
-    return digest.hexdigest()
+def code_of_cells(notebook: nbformat.NotebookNode) -> str:
+    """Give a digest of what a notebook's cells do, whatever their layout."""
+    return digest(MAGIC.sub(lambda line: f"{line[1]}_ = {line[2]!r}", cell.source) for cell in code_cells(notebook))
+
+
+def checked_outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
+    """Give source and text of each cell whose output is checked: what a repair must not move."""
+    cells = [cell for cell in code_cells(notebook) if "nbval-check-output" in cell.metadata.get("tags", [])]
+    return [(cell.source, "".join(map(_text_of, cell.outputs))) for cell in cells]
+
+
+def _text_of(output: nbformat.NotebookNode) -> str:
+    if output.output_type == "stream":
+        return output.text if output.name == "stdout" else ""
+    return output.get("data", {}).get("text/plain", "")

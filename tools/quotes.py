@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from memolib._files import write_text
 from tools.notebooks import ROOT, chapters, read
 
 QUOTE = re.compile(r"<!--(?P<chapter>\w+)::(?P<expression>[^>]+?):(?P<format>[^:>]+)-->(?P<value>[^<]*)<!---->")
@@ -61,7 +62,7 @@ def write_pages() -> None:
             print(f"{page.relative_to(ROOT)} is left as it is: {missing}")
             continue
         if new != text:
-            page.write_text(new)
+            write_text(page, new)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import ast
 import inspect
+import io
 import re
 import subprocess
 import sys
 import time
+import tokenize
 
 import nbformat
 import pytest
@@ -29,7 +31,7 @@ from memolib import (
     theory,
     training,
 )
-from tools.notebooks import ROOT, chapters, code_only, fingerprint, tracked
+from tools.notebooks import ROOT, chapters, code_of_cells, read, tracked
 
 MODULES = [rem, theory, manifolds, datasets, empirical, cluster, networks, training, checkpoints, sweeps]
 MODULES += [spectra, dimension, sampling, memorization, plots, explore, exercises]
@@ -44,12 +46,27 @@ def test_theory_imports_fast_and_without_torch(module):
     assert not {"torch", "matplotlib", "sklearn", "ipywidgets"} & set(loaded)
 
 
+def lines_of_code(text):
+    """Lines that hold code: no docstrings, no comments, no empty ones."""
+    inside = {n for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.string.strip()
+              and token.type != tokenize.COMMENT for n in range(token.start[0], token.end[0] + 1)}  # fmt: skip
+    for node in ast.walk(ast.parse(text)):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            inside -= set(range(body[0].lineno, body[0].end_lineno + 1))
+    return len(inside)
+
+
 def test_size():
-    """3,000 lines of code; docstrings, which give every shape, unit, error and source, come on top."""
-    texts = {p: p.read_text() for p in (ROOT / "memolib").rglob("*.py") if "exercises" not in p.parts}
-    code = [line for text in texts.values() for line in code_only(text).splitlines() if line.strip()]
-    assert len(code) < 3_000
-    assert max(len(text.splitlines()) for text in texts.values()) < 380
+    """A house that one person can read: docstrings, which give every shape, unit, error and source, come on top."""
+    sizes = {p: lines_of_code(p.read_text()) for p in (ROOT / "memolib").rglob("*.py") if "exercises" not in p.parts}
+    assert sum(sizes.values()) < 3_000 and max(sizes.values()) < 350, sizes
+    assert lines_of_code('"""Doc.\n\nMore."""\n\nx = 1  # note\n# note\ny = """\n2"""\n') == 3
 
 
 def public(module):
@@ -107,18 +124,15 @@ def test_table_of_contents_is_complete():
     assert pages == set(re.findall(r"book/\S+", toc))
 
 
-def test_fingerprint_sees_code_and_ignores_comments():
-    with_words = '"""Doc."""\n\n\ndef f(x):  # note\n    """What."""\n    return x + 1\n'
-    assert code_only(with_words) == code_only("def f(x):\n    return x + 1\n")
-    assert code_only(with_words) != code_only(with_words.replace("+ 1", "+ 2"))
-    assert code_only('x = """not a docstring # nor a comment"""\n') == 'x = """not a docstring # nor a comment"""'
-    for path in (ROOT / "memolib").rglob("*.py"):
-        ast.parse("if 1:\n pass\n" + code_only(path.read_text()).replace(":\n\n", ":\n"))  # still whole lines
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("a = 1")])
-    before = fingerprint(notebook, ["memolib.rem"])
-    assert fingerprint(notebook, ["memolib.rem", "memolib.plots"]) != before
-    notebook.cells[0].source = "a = 2"
-    assert fingerprint(notebook, ["memolib.rem"]) != before
+def test_a_notebook_is_known_by_what_its_cells_do():
+    def code(*cells):
+        return code_of_cells(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]))
+
+    before = code("a = 1", "if a:\n    %pip install x")
+    assert before == code("a=1  # note", "if a:\n        %pip install x")
+    assert before != code("a = 2", "if a:\n    %pip install x") and before != code("a = 1", "if a:\n    %pip install y")
+    for path in chapters():
+        assert len(code_of_cells(read(path))) == 16
 
 
 def test_chapters_are_found():

@@ -1,103 +1,199 @@
-"""Stored results: they belong to the code that is here, and a stored network can be made again."""
+"""Stored results: each belongs to the code that is here or is named, and a part of each can be made again."""
 
-import importlib.util
 import json
+import shutil
+import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 import torch
 
-from memolib import checkpoints, networks, training
-from memolib.networks import ResidualMLP
-from memolib.points import add_noise
-from memolib.spectra import spectrum
-from memolib.sweeps import code_digest
-from memolib.training import train
+from memolib import checkpoints
+from results import _stored
+from results.__main__ import experiment, names
+from results._stored import Experiment, Leaves, differences, judge, quantities, read_stamp
 from tools.notebooks import ROOT
+
+EXPERIMENTS = [name for name in names() if name != "notebooks"]
+# Runs whose witnesses are called here, together seeing every quantity of their experiment.
+WITNESSED = {
+    "cifar_networks": [{"N": 50, "seed": 0}],
+    "exact_grid": [{"seed": 0}],
+    "image_copies": [{"name": "cifar10", "N": 50, "seed": 0}, {"name": "mnist", "N": 200, "seed": 0}],
+    "image_detection": [{"name": "mnist", "N": 60_000}, {"name": "mnist", "N": 200}],
+    "image_directions": [{"name": "mnist", "seed": 0}, {"name": "fashion_mnist", "seed": 0}],
+    "image_networks": [{"name": "mnist", "N": N, "seed": 0} for N in (50, 200)],
+    "image_profiles": [{"name": "mnist"}],
+    "network_grid": [{"width": 32}],
+    "trained_networks": [{"N": 50, "steps": 1_000}],
+}
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_result_is_there_and_holds(name):
+    """Change code that a result was made by, and ``make verify`` must call its witness before it lands."""
+    stored = experiment(name)
+    states = {str(c): stored.state(c) for c in stored.configurations}
+    assert {c: state for c, state in states.items() if state.name != "fresh"} == {}, "run `make verify`"
+    assert stored.besides() == []
+    for c in stored.configurations:
+        stamp = read_stamp(stored.path(c, ".stamp"))
+        assert {f"results.{name}", "memolib.sweeps", "results._stored"} < set(stamp["code"])
+        assert (stamp["leaves"] > 5 and stamp["deviation"] <= 1) or stamp["by"] == "made"
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_a_part_of_each_result_can_be_made_again(name):
+    """And every quantity of an experiment has a leaf in a witness, but those that are said to have none."""
+    stored, seen, held = experiment(name), set(), set()
+    for c in WITNESSED[name]:
+        known = stored.known(c)
+        for leaves in stored.witness(**c):
+            seen |= quantities(leaves.values)
+            worst = max(differences(leaves.values, known, stored.allowed(leaves, known)))
+            assert worst.share <= 1, (c, worst.words)
+    for c in stored.configurations:
+        held |= quantities(json.loads(stored.path(c).read_text())["result"])
+    assert held - seen == {q for q in held if q.endswith(stored.once)}, "quantities without a leaf"
+
+
+def test_every_stored_network_opens_and_is_what_its_result_says():
+    paths = sorted((ROOT / "results").glob("*_networks/*.safetensors"))
+    assert Counter(path.parent.name for path in paths) == {
+        "image_networks": 21, "cifar_networks": 14, "trained_networks": 8
+    }  # fmt: skip
+    for path in paths:
+        D, result = checkpoints.load(path), json.loads(path.with_suffix(".json").read_text())["result"]
+        assert D.size == result.get("parameters", D.size) and D(torch.zeros(1, D.network.d), 1.0).isfinite().all()
+
+
+# The mechanism, on a small experiment in a copy of the house.
+
+TOY = '''"""A toy."""
+
+from memolib.rem import critical_beta
+from results._stored import Experiment, Leaves, FOLDER
+
+
+def run(N: int) -> dict:
+    return {"beta": [float(critical_beta(N, v)) for v in (1.0, 2.0)], "device": "CPU"}
+
+
+def witness(N: int) -> list[Leaves]:
+    return [Leaves({"beta": {0: run(N)["beta"][0]}}, 1e-9)]
+
+
+STORED = Experiment(run, [{"N": 2}, {"N": 3}], witness, reads=lambda N: [FOLDER / "input.txt"])
+'''
 
 
 @pytest.fixture(scope="module")
-def network_grid():
-    spec = importlib.util.spec_from_file_location("network_grid", ROOT / "results" / "network_grid.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["network_grid"] = module
-    spec.loader.exec_module(module)
-    yield module
-    del sys.modules["network_grid"]
+def house(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("house")
+    shutil.copytree(ROOT / "memolib", folder / "memolib")
+    (folder / "results").mkdir()
+    for name in ("__init__.py", "__main__.py", "_stored.py"):
+        shutil.copy(ROOT / "results" / name, folder / "results")
+    (folder / "results" / "toy.py").write_text(TOY)
+    (folder / "results" / "input.txt").write_text("what it was read from")
+    return folder
 
 
-def stored(module) -> dict:
-    found = [json.loads(path.read_text()) for path in module.FOLDER.glob("*.json")]
-    return {next(iter(run["configuration"].items())): run for run in found}
+def results(house, *arguments, code=0):
+    out = subprocess.run([sys.executable, "-m", "results", *arguments], cwd=house, capture_output=True, text=True)
+    assert out.returncode == code, out.stdout + out.stderr
+    return out.stdout + out.stderr
 
 
-def test_the_grid_is_complete_and_belongs_to_the_code(network_grid):
-    """Change its code, or that of networks, training or checkpoints, and the grid must be run again."""
-    found = stored(network_grid)
-    wanted = [("width", w) for w in network_grid.WIDTHS] + [("seed", s) for s in network_grid.SEEDS]
-    assert sorted(found) == sorted(wanted)
-    for (kind, _), run in found.items():
-        own = [network_grid, networks, training, checkpoints] if kind == "width" else [network_grid]
-        assert run["code"] == code_digest(network_grid.run if kind == "width" else network_grid.exact, own)
-        assert len(run["result"]) > 400 if kind == "width" else len(run["result"]) == 2 * len(network_grid.SIZES)
+def test_results_follow_their_code(house):
+    """Made, kept under a reformatting, suspect under a repair, and stale when a sign is wrong, by name and amount."""
+    assert "N=2: missing" in results(house, "status", "toy")
+    results(house, "make", "toy")
+    stored = {path.name: path.read_bytes() for path in (house / "results" / "toy").iterdir()}
+    assert set(stored) == {"N=2.json", "N=2.stamp", "N=3.json", "N=3.stamp"}
+    assert "toy: 2 made" in results(house, "status", "toy") and stored["N=2.stamp"].count(b"\n") == 1
+    code = json.loads(stored["N=2.stamp"])["code"]
+    assert {"memolib.rem", "memolib._validate", "results.toy"} < set(code) and "memolib.training" not in code
+
+    module = house / "memolib" / "rem.py"
+    right, line = module.read_text(), "np.sqrt(2 * np.log(_levels(N)) / _variance(v))"
+    assert line in right
+    module.write_text(right.replace(line, "np.sqrt(\n  (2*np.log( _levels(N) ))/_variance( v ))  # the same"))
+    assert "toy: 2 made" in results(house, "status", "toy")  # a reformatting
+    module.write_text(right.replace(line, "(2 * np.log(_levels(N)) / _variance(v)) ** 0.5"))
+    assert "suspect, changed: memolib.rem" in results(house, "status", "toy")
+    assert "N=3: fresh, checked" in results(house, "verify", "toy")
+    assert "toy: 2 checked" in results(house, "status", "toy")
+    module.write_text(right.replace(line, "np.sqrt(2 * np.log(_levels(N)) * _variance(2 * v))"))
+    said = results(house, "verify", "toy", code=1)
+    assert "toy N=2: stale, beta 0" in said and "python -m results make toy N=2" in said
+    assert "stale, beta 0" in results(house, "status", "toy")  # until it is made again, or the code is right
+    module.write_text(right)
+    results(house, "verify", "toy")
+    assert [path.read_bytes() for path in sorted((house / "results" / "toy").glob("*.json"))] == [
+        stored["N=2.json"],
+        stored["N=3.json"],
+    ]
 
 
-class Enough(Exception):
-    """Ends a training run."""
+def test_a_damaged_result_is_named_and_made_again(house):
+    results(house, "make", "toy")
+    path = house / "results" / "toy" / "N=2.json"
+    whole = path.read_bytes()
+    for damage in (b"", whole[: len(whole) // 2], whole.replace(b"1.", b"2.", 1)):
+        path.write_bytes(damage)
+        assert "toy N=2: damaged" in results(house, "status", "toy")
+        assert "damaged" in results(house, "verify", "toy", code=1) and path.read_bytes() == damage
+        assert "toy N=2: damaged" in results(house, "make", "toy")
+        assert json.loads(path.read_text())["result"] == json.loads(whole)["result"]
+    (house / "results" / "input.txt").write_text("something else")
+    assert "suspect, changed: results/input.txt" in results(house, "status", "toy")
+    assert "toy is" not in results(house, "make", "toy", "N=3", "--again")
+    said = results(house, "status", "toy")
+    assert "toy: 1 made" in said and "N=2: suspect" in said
+    assert "allowed are" in results(house, "make", "toy", "N=7", code=1)
 
 
-def test_stored_networks_can_be_made_again(network_grid, monkeypatch, tmp_path):
-    """Width 32, 10 and 50 points, one seed: the first 4,000 of the 64,000 steps, to what rounding grows to in them."""
-    width, seed, sizes, last, kept = 32, 2, (10, 50), 4_000, {}
-
-    def stop(folder, step, tensors, note):
-        if step == last:
-            kept.update(tensors)
-            raise Enough
-
-    monkeypatch.setattr(training.files, "checkpoint", stop)
-    network, data = ResidualMLP(30, width), [network_grid.sample(seed)[:N] for N in sizes]
-    with pytest.raises(Enough):
-        train(
-            data, network, steps=network_grid.MARKS[-1], seeds=seed, batch=128, average=0.9995,
-            snapshots=network_grid.MARKS, checkpoints=tmp_path,
-        )  # fmt: skip
-    result = stored(network_grid)["width", width]["result"]
-    for k, (N, y) in enumerate(zip(sizes, data, strict=True)):
-        member = training._Member(y.float(), seed, None)
-        for mark, near in ((500, 0.002), (last, 0.02)):
-            D = member.denoiser(network.config, kept[f"snapshot {mark}"][k])
-            found, known = network_grid.traces(D, y, seed), result[f"{seed} {N} {mark}"]
-            for name in ("trace A high", "trace A low", "trace C low", "median B high"):
-                assert np.allclose(found[name], known[name], atol=near), (mark, N, name)
-        share = network_grid.copies(network_grid.generated(D), y, network_grid._threshold(y, seed))["copies"]
-        assert share == pytest.approx(known["copies"], abs=0.02)
-    assert result[f"{seed} 10 {last}"]["copies"] > 0.2 > 0.05 > result[f"{seed} 50 {last}"]["copies"]
+def test_stamps_are_judged():
+    stamp = {"code": {"a": "1"}, "files": {".json": "2"}, "inputs": {"mnist": "3"}, "version": 1, "by": "made"}
+    for change, name, why in (
+        ({}, "fresh", "made"),
+        ({"inputs": {"mnist": None}}, "fresh", "made"),  # data that are not here
+        ({"inputs": {"mnist": "4"}}, "suspect", "changed: mnist"),
+        ({"inputs": {}}, "suspect", "changed: mnist"),
+        ({"code": {"a": "2"}}, "suspect", "changed: a"),
+        ({"files": {".json": "2", ".npz": "5"}}, "damaged", ".npz"),
+        ({"version": 2}, "stale", "version 2 is wanted"),
+    ):
+        state = judge(stamp, stamp | change)
+        assert state.name == name and why in state.why, change
+    assert judge(None, stamp).name == "suspect"
+    assert judge(stamp | {"stale": "x moved"}, stamp) == ("stale", "x moved")
 
 
-def test_a_stored_spectrum_of_an_image_network():
-    """The first training image with noise (A), 100 images of MNIST: measured on a GPU, and here."""
-    folder = ROOT / "results" / "image_networks"
-    runs = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    (run,) = (r for r in runs if r["configuration"] == {"seed": 0, "name": "mnist", "N": 100})
-    assert {f"{c['name']}-{c['N']}-{c['seed']}" for c in (r["configuration"] for r in runs)} == {
-        path.stem for path in folder.glob("*.safetensors")
-    }
-    image = torch.from_numpy(np.load(ROOT / "results" / "image_copies.npz")["image"]).float() / 255
-    D, t = checkpoints.load(folder / "mnist-100-0.safetensors"), 0.4**2
-    found = spectrum(D, add_noise(image, t, seed=0), t)[0]
-    assert np.allclose(found, run["result"]["A"][2][0], atol=0.02) and found.max() > 0.3
+def test_differences_are_in_units_of_what_is_allowed():
+    known = {"a": [1.0, 2.0, float("nan")], "b": {"c": 100.0}, "d": np.arange(6.0).reshape(2, 3)}
+    for found, share, words in (
+        ({"a": [1.0, 2.0, float("nan")]}, 0, "a"),
+        ({"a": {1: 2.02}}, 1, "a 1 moved by 0.02 (stored is 2)"),  # relative above 1
+        ({"b": {"c": 101.0}}, 1, "b c moved by 1"),
+        ({"d": {1: [3.0, 4.0, 5.1]}}, 2, "d 1"),
+        ({"a": {2: 1.0}}, np.inf, "a 2"),
+        ({"a": {0: float("nan")}}, np.inf, "a 0"),
+        ({"a": {3: 1.0}}, np.inf, "a 3 is not stored"),
+        ({"e": 1.0}, np.inf, "e is not stored"),
+        ({"a": [1.0]}, np.inf, "a has shape"),
+    ):
+        worst = max(differences(found, known, 0.01))
+        assert worst.share == pytest.approx(share) and worst.words.startswith(words), worst
+    assert quantities({"0 10 500": {"x y": [1], "z": [{"w": 1}, {"v": 2}]}}) == {"# # #/x y", "# # #/z/w", "# # #/z/v"}
 
 
-def test_stored_networks_of_photographs():
-    """Each run has its weights and images, and says of itself what these say."""
-    folder = ROOT / "results" / "cifar_networks"
-    runs = [json.loads(path.read_text()) for path in folder.glob("*.json")]
-    names = {f"{c['N']}-{c['seed']}": r["result"] for r in runs for c in [r["configuration"]]}
-    assert len(names) == len(runs) >= 5 and set(names) == {path.stem for path in folder.glob("*.safetensors")}
-    for name, result in names.items():
-        D, made = checkpoints.load(folder / f"{name}.safetensors"), np.load(folder / f"{name}.npz")
-        assert D.size == result["parameters"] and made["images"].shape == (200, 256)
-        assert np.mean(np.array(result["ratios"]) < result["threshold"]) == pytest.approx(result["copies"], abs=0.01)
-        assert np.shape(result["A"]) == np.shape(result["C"]) == (4, 8, 256)
+def test_another_kind_of_device_has_its_own_tolerance(monkeypatch):
+    leaves = Leaves({}, 1e-3, elsewhere=0.1)
+    for device, allowed in (({}, 1e-3), ({"device": "CPU"}, 1e-3), ({"device": "NVIDIA H100"}, 0.1)):
+        monkeypatch.setattr(_stored, "here", lambda: "CPU")
+        assert Experiment.allowed(leaves, device) == allowed
+    assert Experiment.allowed(Leaves({}, 1e-3), {"device": "NVIDIA H100"}) == 1e-3

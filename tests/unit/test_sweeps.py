@@ -13,8 +13,8 @@ from functools import partial
 import numpy as np
 import pytest
 
-from memolib import sweeps
-from memolib.sweeps import code_digest, grid, sweep
+from memolib._code import canonical, digest
+from memolib.sweeps import code_digest, grid, name_of, sweep
 from tools.notebooks import ROOT
 
 
@@ -70,34 +70,94 @@ def test_a_file_tells_how_it_was_made(tmp_path):
     assert stored["made"]["numpy"] == np.__version__ and stored["seconds"] >= 0
 
 
-def test_code_makes_the_name_and_words_do_not():
-    def one(x):
-        return {"y": x + 1}
+def test_the_configuration_makes_the_name():
+    for configuration, name in (
+        ({"width": 32}, "width=32"),
+        ({"name": "fashion_mnist", "N": 50, "seed": 0}, "N=50,name=fashion_mnist,seed=0"),
+        ({"t": 1e-3, "x": -2.5, "flag": True, "none": None}, "flag=true,none=null,t=0.001,x=-2.5"),
+        ({}, "all"),
+    ):
+        assert name_of(configuration) == name
+    awkward = [
+        1,
+        "1",
+        "true",
+        True,
+        "a/b",
+        "a b",
+        "a,b=c",
+        [1, 2],
+        [1, [2]],
+        "é",
+        "e",
+        "",
+        " ",
+        "x" * 300,
+        "x" * 301,
+        None,
+        "null",
+    ]
+    names = [name_of({"a": value}) for value in awkward]
+    assert len(set(map(str.lower, names))) == len(awkward)
+    assert all(re.fullmatch(r"[\w=.,+-]{1,130}", name, re.ASCII) for name in names), names
+    assert name_of({"a": 1, "b": 2}) == name_of({"b": 2, "a": 1})
 
-    def other(x):
-        """Words."""
-        return {"y": x + 1}  # more words
 
-    def changed(x):
-        return {"y": x + 2}
-
-    names = {code_digest(f).replace(f.__name__, "") for f in (one, other, changed)}
-    assert len(names) == 3  # by name
-    one.__name__ = "one"
-    assert code_digest(one) == code_digest(one) != code_digest(one, [sweeps])
-    source = "def f(x):\n    {}return x\n"
-    assert _digest_of(source.format("")) == _digest_of(source.format('"""Doc."""\n    '))
-    assert _digest_of(source.format("")) != _digest_of(source.format("x = 2 * x\n    "))
+def test_code_that_changed_is_told_and_its_results_kept(tmp_path, capsys):
+    space, codes = {}, []
+    for k, body in enumerate(("return {'y': x + 1}", "return {'y': x + 1}  # words", "return {'y': x + 2}")):
+        exec(_as_file(f"def f(x):\n    {body}\n"), space)
+        codes.append(code_digest(space["f"]))
+        done = sweep(space["f"], [{"x": 1}], tmp_path).done
+        assert done[0]["result"] == {"y": 2}
+        assert ("1 results were made by other code" in capsys.readouterr().err) == (k == 2)
+    assert codes[0] == codes[1] != codes[2]
+    assert sweep(space["f"], [{"x": 1}], tmp_path, again=True).done[0]["result"] == {"y": 3}
+    assert len(list(tmp_path.iterdir())) == 1
 
 
-def _digest_of(source):
+def test_a_digest_sees_what_code_does_and_not_how_it_is_written():
+    source = 'def f(x):\n    """Doc."""\n    return g(x, "a" "b") + [1, 2]\n'
+    same = "def f(\n  x,\n):  # note\n\n  return (g( x, 'ab', )\n + [1,2])\n"
+    assert digest([source]) == digest([same])
+    for change in (
+        ("+", "-"),
+        ("1", "1.0"),
+        ('"a"', '"c"'),
+        ("x)", "x, y)"),
+        ("g(", "h("),
+        ("return", "yield"),
+        ("1", "None"),
+    ):
+        assert digest([source]) != digest([source.replace(*change, 1)]), change
+    assert digest(["x = None"]) != digest(["x = 1"]) and digest(["a", "b"]) != digest(["a\nb"])
+    # the same in every version of Python: fields that later ones add are empty here
+    assert canonical("def f(x):\n    return x\n") == (
+        "Module(body=[FunctionDef(name='f',args=arguments(args=[arg(arg='x')]),body=[Return(value=Name(id='x'))])])"
+    )
+
+
+def _as_file(source):
     import linecache
 
     name = f"<{source}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
-    space = {}
-    exec(compile(source, name, "exec"), space)
-    return code_digest(space["f"])
+    return compile(source, name, "exec")
+
+
+def test_a_damaged_file_is_named_and_made_again(tmp_path, capsys):
+    run = make_run(tmp_path)
+    first = sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r").done
+    path = tmp_path / "r" / "a=1,b=1.json"
+    for damage in ("", path.read_text()[:40], "[]", '{"configuration": {"a": 1, "b": 1}, "result": 3}'):
+        path.write_text(damage)
+        again = sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r").done
+        assert again[0]["result"]["sum"] == first[0]["result"]["sum"] and again[1] == first[1]
+        assert f"{path} is damaged" in capsys.readouterr().err
+    assert calls(tmp_path) == 6
+    path.write_text(json.dumps(first[1]))
+    with pytest.raises(ValueError, match="allowed, in its place, is a result of"):
+        sweep(run, grid(a=(1,), b=(1,)), tmp_path / "r")
 
 
 def test_bad_configurations_are_refused(tmp_path):
