@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from memolib._files import write_text
+
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 
 
@@ -61,7 +63,4 @@ def write(name: str, tables: dict, start: float, **more) -> None:
         "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
         "seconds": round(time.perf_counter() - start, 1),
     }
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    part = RESULTS / f"{name}.part"
-    part.write_text(json.dumps({"record": record | more, "tables": tables}, indent=1) + "\n")
-    os.replace(part, RESULTS / f"{name}.json")
+    write_text(RESULTS / f"{name}.json", json.dumps({"record": record | more, "tables": tables}, indent=1) + "\n")

@@ -6,7 +6,6 @@ the disk, and carries a SHA-256 digest of its content.
 
 import hashlib
 import json
-import os
 import warnings
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from memolib._files import replaced
 from memolib.networks import NETWORKS, Denoiser
 
 KEPT = 2  # checkpoints of a run: one may be damaged
@@ -41,14 +41,13 @@ def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
         tensors: by name.
         note: what JSON can hold.
     """
-    path, text = Path(path), json.dumps(note, sort_keys=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    text = json.dumps(note, sort_keys=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    save_file(tensors, part, metadata={"note": text, "sha256": digest(tensors, text)})
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    with replaced(path) as part:
+        try:
+            save_file(tensors, part, metadata={"note": text, "sha256": digest(tensors, text)})
+        except SafetensorError as error:  # such as a folder that does not let itself be written to
+            raise OSError(f"{path} could not be written: {error}") from error
 
 
 def read(path) -> tuple[dict[str, torch.Tensor], dict]:
@@ -86,11 +85,16 @@ def load(path) -> Denoiser:
 
     Args:
         path: of the file.
-    Returns: Denoiser. Raises: as ``read``. Chapter: ``networks/training``.
+    Returns: Denoiser. Raises: as ``read``; ValueError for a file that holds something else, such as a checkpoint.
+    Chapter: ``networks/training``.
     """
     tensors, note = read(path)
-    denoiser = Denoiser(build(note["network"]), note["data_std"], tensors["mean"])
-    denoiser.load_state_dict(tensors)
+    try:
+        denoiser = Denoiser(build(note["network"]), note["data_std"], tensors["mean"])
+        denoiser.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        known = ", ".join(NETWORKS)
+        raise ValueError(f"{path} holds no denoiser that ``save`` wrote of a {known}: {error!r}") from error
     return denoiser.eval().requires_grad_(False)
 
 

@@ -66,10 +66,18 @@ class Sharded(Averages):
         apart = (means - (weights * means).sum(dim=0)) * (weights / t).sqrt()
         return (weights[..., None] * within).sum(dim=0) + torch.einsum("sna,snb->nab", apart, apart)
 
-    def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    def _attend(self, x, t) -> tuple[torch.Tensor, torch.Tensor]:
+        return self._merged(_sums, _merge_means, x, t)
+
+    def _participation(self, x, t) -> torch.Tensor:
+        return self._merged(_shares, _merge_participations, x, t)[0]
+
+    def _merged(self, ask: Callable, merge: Callable, x, t) -> tuple[torch.Tensor, ...]:
+        """Ask all shards, a block of queries at a time, and merge what they answer."""
         x, t = self._queries(x), as_noise(t)
-        tasks = [self._on_all(_sums, block.clone(), t, power) for block in x.split(BLOCK)]
-        merged = [_merge(parts) for parts in self._client.gather(tasks)]
+        tasks = [self._on_all(ask, block.clone(), t) for block in x.split(BLOCK)]
+        answers = ((torch.stack(some) for some in zip(*parts, strict=True)) for parts in self._client.gather(tasks))
+        merged = [merge(*answer) for answer in answers]
         return tuple(torch.cat(blocks) for blocks in zip(*merged, strict=True))
 
     def _queries(self, x) -> torch.Tensor:
@@ -85,10 +93,14 @@ class Sharded(Averages):
         return self._client.submit(function, *arguments, pure=False, workers=[home], allow_other_workers=True)
 
 
-def _merge(parts: list[tuple[torch.Tensor, torch.Tensor]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums over all shards from those over each."""
-    log_z, means = (torch.stack(some) for some in zip(*parts, strict=True))
+def _merge_means(log_z: torch.Tensor, means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """``ln sum exp`` and mean over all shards from those over each."""
     return torch.logsumexp(log_z, dim=0), (torch.softmax(log_z, dim=0)[:, :, None] * means).sum(dim=0)
+
+
+def _merge_participations(log_z: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor]:
+    """Sum of the squared weights over all shards from those within each."""
+    return ((torch.softmax(log_z, dim=0) ** 2 * shares).sum(dim=0),)
 
 
 def _hold(shard: Callable | object) -> Empirical:
@@ -99,8 +111,12 @@ def _shape(shard: Empirical) -> tuple[int, int, str]:
     return *shard.shape, str(shard.data.dtype)
 
 
-def _sums(shard: Empirical, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
-    return shard._attend(x, t, power)
+def _sums(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return shard._attend(x, t)
+
+
+def _shares(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
+    return shard._attend(x, t)[0], shard._participation(x, t)
 
 
 def _spread(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -44,9 +44,10 @@ class Weighted(NamedTuple):
 
 
 class Averages:
-    """What follows from ``ln sum_i exp(power E_i)`` and the mean of the data under these weights.
+    """What follows from ``ln sum_i exp(E_i)``, the mean of the data under these weights, and their participation.
 
-    A child gives both, by ``_attend(x, t, power=1)``; the shape (N, d) of its data; and whether they have a ``prior``.
+    A child gives the first two by ``_attend(x, t)`` and the third by ``_participation(x, t)``; the shape (N, d) of its
+    data; and whether they have a ``prior``.
     """
 
     shape: tuple[int, int]
@@ -69,7 +70,7 @@ class Averages:
 
     def n_eff(self, x, t) -> torch.Tensor:
         """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
-        return torch.exp(2 * self._attend(x, t)[0] - self._attend(x, t, 2)[0]).clamp(1, self.shape[0])
+        return 1 / self._participation(x, t)
 
 
 class Empirical(Averages):
@@ -101,7 +102,7 @@ class Empirical(Averages):
         points = self.data - self._center
         self._keys = torch.cat([points, -(points**2).sum(dim=1, keepdim=True) / 2], dim=1)
         self._points, self._biases = self._keys[:, :-1], self._keys[:, -1]
-        self._largest = -2 * float(self._biases.min())
+        self._largest = -2 * float(self._biases.detach().min())
 
     def log_weights(self, x, t) -> torch.Tensor:
         """Logarithms of the weights, shape (n, N), the one result of that size; each row's exponentials sum to 1."""
@@ -110,6 +111,8 @@ class Empirical(Averages):
     def weighted(self, x, t) -> Weighted:
         """All sums over the data that need no d x d matrix, in one pass over blocks, as ``Weighted``."""
         x, t = self._queries(x) - self._center, as_noise(t)
+        if self._differentiated(x):
+            return self._plainly(x, t)
         return Weighted(*map(torch.cat, zip(*(self._one_block(block, t) for block in self._split(x)), strict=True)))
 
     def variance(self, x, t) -> torch.Tensor:
@@ -131,6 +134,8 @@ class Empirical(Averages):
         With s_i = sqrt(w_i) (y_i - D) as rows of S, G is S'S/t, and SS'/t has the same eigenvalues except zeros.
         """
         x, t = self._queries(x), as_noise(t)
+        if self._differentiated(x):
+            return torch.linalg.eigvalsh(self.jacobian(x, t)).flip(1)
         values = x.new_zeros(x.shape)
         for row, (rows, weights) in zip(values, self._matter(x, t), strict=True):
             if len(rows) < x.shape[1]:
@@ -164,31 +169,55 @@ class Empirical(Averages):
         spreads = ((self._points[some] - mean).mul_(w[:, None].sqrt()) for some, w in blocks)
         return sum(spread.T @ spread for spread in spreads)
 
-    def _attend(self, x, t, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
-        """``ln sum exp(power E_i)`` over the data's exponents E, and the mean of the data under these weights."""
+    def _attend(self, x, t) -> tuple[torch.Tensor, torch.Tensor]:
+        """``ln sum exp(E_i)`` over the data's exponents E, and the mean of the data under these weights."""
         x, t = self._queries(x), as_noise(t)
         centred = x - self._center
-        if self._rounding(centred, t) > TOLERANCE.get(x.dtype, 0):
-            return self._attend_few(x, t, power)
-        if x.requires_grad:
-            return self._attend_plainly(centred, t, power)
-        if FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE:
+        if self._few_carry(centred, t):
+            return self._attend_few(x, t)
+        if self._differentiated(x):
+            return self._plainly(centred, t)[::2]
+        if self._can_fuse(x):
             try:
-                return self._attend_fused(centred, t, power)
+                return self._fused(centred, t)
             except NotImplementedError:  # inside forward-mode differentiation
-                return self._attend_plainly(centred, t, power)
-        parts = [self._one_block(block, t, power) for block in self._split(centred)]
-        log_z, _, mean, _ = map(torch.cat, zip(*parts, strict=True))
-        return log_z, mean
+                return self._plainly(centred, t)[::2]
+        return self.weighted(x, t)[::2]
 
-    def _attend_plainly(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """All weights at once, in operations that can be differentiated."""
+    def _participation(self, x, t) -> torch.Tensor:
+        """Sum of the squared weights."""
+        x, t = self._queries(x), as_noise(t)
+        centred = x - self._center
+        if self._few_carry(centred, t):
+            weights = (torch.softmax(exponents, dim=0) for _, exponents in self._carriers(x, t))
+            return torch.stack([w @ w for w in weights]).to(x)
+        if self._differentiated(x) or not self._can_fuse(x):
+            return self.weighted(x, t).participation
+        once, twice = self._fused(centred, t)[0], self._fused(centred, t, power=2)[0]
+        return torch.exp(twice - 2 * once).clamp(1 / self.shape[0], 1)
+
+    def _differentiated(self, x: torch.Tensor) -> bool:
+        """Whether somebody may ask for derivatives: then everything goes the plain way, whatever it costs."""
+        return torch.is_grad_enabled() and (x.requires_grad or self._keys.requires_grad)
+
+    def _few_carry(self, centred: torch.Tensor, t: float) -> bool:
+        """Whether exponents from scalar products would be off by too much, so that few data can carry weight."""
+        return self._rounding(centred, t) > TOLERANCE.get(centred.dtype, 0)
+
+    @staticmethod
+    def _can_fuse(x: torch.Tensor) -> bool:
+        return FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE
+
+    def _plainly(self, x: torch.Tensor, t: float) -> Weighted:
+        """All weights at once, in operations that can be differentiated, for centred queries."""
         exponents = (x @ self._points.T + self._biases - (x**2).sum(dim=1, keepdim=True) / 2) / t
         if self.prior is not None:
             exponents = exponents + self._log_prior
-        return torch.logsumexp(power * exponents, dim=1), torch.softmax(power * exponents, dim=1) @ self.data
+        w = torch.softmax(exponents, dim=1)
+        return Weighted(torch.logsumexp(exponents, dim=1), (w**2).sum(dim=1), w @ self.data, w @ self._points**2)
 
-    def _attend_fused(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _fused(self, x: torch.Tensor, t: float, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+        """``ln sum exp(power E_i)``, and the mean under these weights, by torch's attention."""
         keys = self._keys
         if self.prior is not None:
             keys = torch.cat([self._points, (self._biases + t * self._log_prior)[:, None]], dim=1)
@@ -196,12 +225,12 @@ class Empirical(Averages):
         mean, log_z = FUSED(queries, keys, keys, 0.0, False, scale=1.0)
         return log_z[0, 0] - (x**2).sum(dim=1) * (power / (2 * t)), mean[0, 0, :, :-1] + self._center
 
-    def _attend_few(self, x: torch.Tensor, t: float, power: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _attend_few(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         log_z, means = [], []
         for rows, exponents in self._carriers(x, t):
-            w = torch.softmax(power * exponents, dim=0)
+            w = torch.softmax(exponents, dim=0)
             parts = zip(w.split(self._data_block()), rows.split(self._data_block()), strict=True)
-            log_z.append(torch.logsumexp(power * exponents, dim=0))
+            log_z.append(torch.logsumexp(exponents, dim=0))
             means.append(sum(v @ self.data[some].to(v) for v, some in parts))
         return torch.stack(log_z).to(x), torch.stack(means).to(x)
 
@@ -260,14 +289,14 @@ class Empirical(Averages):
                 )
         return out if self.prior is None else out.add_(self._log_prior[rows])
 
-    def _one_block(self, x: torch.Tensor, t: float, power: int = 1) -> tuple[torch.Tensor, ...]:
+    def _one_block(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """Sums for a block of queries, merged over blocks of data by their largest exponents."""
         top = x.new_full((len(x), 1), -torch.inf)
         z, z2 = x.new_zeros(len(x), 1), x.new_zeros(len(x), 1)
         first, second = torch.zeros_like(x), torch.zeros_like(x)
         for start in range(0, len(self.data), self._data_block()):
             rows = slice(start, start + self._data_block())
-            exponents = self._exponents(x, t, rows).mul_(power)
+            exponents = self._exponents(x, t, rows)
             new_top = torch.maximum(top, exponents.amax(dim=1, keepdim=True))
             keep = torch.exp(top - new_top)
             weights = exponents.sub_(new_top).exp_()

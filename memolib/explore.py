@@ -5,7 +5,8 @@
 - unset, in a live kernel: ipywidgets sliders for every parameter; nothing is precomputed;
 - ``frames`` (``make execute``): a self-contained HTML figure over precomputed frames of one or two parameters, that the
   page's script ``explorable.js`` turns into a keyboard-usable slider without kernel or network;
-- ``ends`` (tests): the figure is drawn at both ends of every slider, and an error there is an error of the cell.
+- ``ends`` (tests): the figure is drawn at both ends of every slider; an error there is an error of the cell, and so is
+  a slider that would answer too slowly in a live kernel.
 """
 
 import base64
@@ -15,6 +16,8 @@ import io
 import itertools
 import json
 import os
+import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +28,7 @@ from PIL import Image
 
 MAX_BYTES = 400_000  # of one explorable figure's HTML, so that pages stay light and the repository small
 FORMATS = ("svg", "webp")
+PATIENCE = 0.4  # processor seconds of a slider's answer; the aim is 0.2, and processors differ by a factor
 
 Draw = Callable[..., tuple[Figure, str]]
 
@@ -62,12 +66,20 @@ class Explorable:
         return buffer.getvalue(), sentence
 
     def draw_ends(self) -> list[str]:
-        """Draw at every combination of the sliders' ends; gives the sentences, and raises what ``draw`` raises."""
+        """Draw at every combination of the sliders' ends, as a live kernel does; gives the sentences.
+
+        Raises what ``draw`` raises, and ValueError where a sentence is short or half of the answers take too long.
+        """
         ends = itertools.product(*({v[0]: 0, v[-1]: 0} for v in self.values.values()))
-        sentences = [self.render("svg", **dict(zip(self.values, end, strict=True)))[1] for end in ends]
-        for sentence in sentences:
-            if len(sentence) < 20:
-                raise ValueError(f"draw's sentence is {sentence!r}; allowed are 20 letters or more")
+        sentences, seconds = [], []
+        for end in ends:
+            start = time.process_time()
+            sentences.append(self.render("png", **dict(zip(self.values, end, strict=True)))[1])
+            seconds.append(time.process_time() - start)
+            if len(sentences[-1]) < 20:
+                raise ValueError(f"draw's sentence is {sentences[-1]!r}; allowed are 20 letters or more")
+        if statistics.median(seconds) > PATIENCE:
+            raise ValueError(f"draw takes {statistics.median(seconds):.2f} s; allowed, for a slider, are {PATIENCE} s")
         return sentences
 
     def widget(self):

@@ -7,6 +7,7 @@ matrices instead of one for each member. float32; all is made of operations that
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -200,7 +201,8 @@ class Denoiser(nn.Module):
         x = x if x.is_floating_point() else x.double()
         if x.ndim != 2 or x.shape[1] != d:
             raise ValueError(f"x has shape {tuple(x.shape)}; allowed is (n, {d})")
-        if isinstance(t, torch.Tensor) and t.ndim:
+        if np.ndim(t):
+            t = torch.as_tensor(t)
             if t.shape != x.shape[:1]:
                 raise ValueError(f"t has shape {tuple(t.shape)}; allowed are one number or ({len(x)},)")
         else:

@@ -32,6 +32,25 @@ def runs(experiment: str) -> list[dict]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
+def read(name: str) -> dict:
+    """Give what another JSON file of the folder holds.
+
+    Args:
+        name: of the file in the folder ``results``, such as ``benchmarks/empirical.json``.
+
+    Returns:
+        Its content.
+
+    Raises:
+        FileNotFoundError: where it is not stored.
+    """
+    path = FOLDER / name
+    if not path.exists():
+        raise _missing(path)
+    used.add(path)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def file(experiment: str, suffix: str, **configuration) -> Path:
     """Give the path of a file that a run left beside its numbers.
 

@@ -158,10 +158,14 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
     x, t = as_points("x", x), as_noise(t)
     n, d = x.shape
     k, blocks = count("k", k, maximum=d), count("blocks", blocks)
-    pull = vjp(lambda points: denoiser(points, t), x)[1]
+
+    def answer(points: torch.Tensor) -> torch.Tensor:
+        return denoiser(points, t).to(x)
+
+    pull = vjp(answer, x)[1]
 
     def product(V: torch.Tensor) -> torch.Tensor:
-        push = _each(lambda v: jvp(lambda points: denoiser(points, t), (x,), (v,))[1], x, -1, 2 * TOGETHER)
+        push = _each(lambda v: jvp(answer, (x,), (v,))[1], x, -1, 2 * TOGETHER)
         return (push(V) + _each(lambda v: pull(v)[0], x, -1, TOGETHER)(V)) / 2
 
     width = k + max(8, k // 10)

@@ -89,7 +89,9 @@ def train(
     """
     if type(network) not in NETWORKS.values():
         raise ValueError(f"network is {network!r}; allowed are {' and '.join(NETWORKS)}")
-    sets = [as_points("data", y, network.d).float() for y in (data if isinstance(data, list | tuple) else [data])]
+    sets = [
+        as_points("data", y, network.d).detach().float() for y in (data if isinstance(data, list | tuple) else [data])
+    ]
     seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
     if not sets or not seeds or (len(sets) != len(seeds) and min(len(sets), len(seeds)) > 1):
         raise ValueError(f"seeds are {len(seeds)} for {len(sets)} data sets; allowed are as many, or one of either")

@@ -26,6 +26,7 @@ from results._stored import State, code_of, judge, read_stamp, sha256, write_sta
 from tools.notebooks import (
     NUMBER,
     ROOT,
+    chapters,
     checked_outputs,
     code_cells,
     code_of_cells,
@@ -180,9 +181,12 @@ class Notebooks:
         )
         with replaced(path) as part, part.open("w", encoding="utf-8") as file:
             nbformat.write(run.notebook, file)
-        times = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
-        times[path.relative_to(ROOT).as_posix()] = [round(run.seconds, 1), round(run.megabytes)]
-        write_text(RUN_TIMES, json.dumps(times, indent=1) + "\n")
+        if path in chapters():  # pages of the reference are not timed: one of them shows the times
+            times = json.loads(RUN_TIMES.read_text()) if RUN_TIMES.exists() else {}
+            times[path.relative_to(ROOT).as_posix()] = [round(run.seconds, 1), round(run.megabytes)]
+            order = [path.relative_to(ROOT).as_posix() for path in chapters()]
+            times = {name: times[name] for name in order if name in times}
+            write_text(RUN_TIMES, json.dumps(times, indent=1) + "\n")
         self.stamp(configuration, {"by": "made", "leaves": 0}, run)
         return State("fresh", f"{run.seconds:.1f} s, peak {run.megabytes:.0f} MB")
 
@@ -212,7 +216,10 @@ def main(arguments: list[str]) -> None:
     """Execute the notebooks named, or all."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    for path in [Path(a).resolve() for a in arguments] or notebooks():
+    chosen = [Path(a).resolve() for a in arguments]
+    if chosen:  # the reference's pages that read what this stores, last
+        chosen += [path for path in notebooks() if path not in chapters() and path not in chosen]
+    for path in chosen or notebooks():
         state = NOTEBOOKS.make({"chapter": path.stem})
         print(f"{path.relative_to(ROOT).as_posix()}: {state.why}", flush=True)
     write_pages()

@@ -63,4 +63,5 @@ def checked_outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
 def _text_of(output: nbformat.NotebookNode) -> str:
     if output.output_type == "stream":
         return output.text if output.name == "stdout" else ""
-    return output.get("data", {}).get("text/plain", "")
+    data = output.get("data", {})
+    return data.get("text/markdown") or data.get("text/plain", "")

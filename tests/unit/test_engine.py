@@ -72,6 +72,43 @@ def test_derivatives_pass_through():
     assert torch.allclose(gradient, D.score(x, t), atol=1e-7)
 
 
+@pytest.mark.parametrize("what", ["log_density", "n_eff", "variance", "spectrum", "score", "weighted"])
+@pytest.mark.parametrize("t", [0.05, 1e-8])  # by scalar products, and by direct differences
+@pytest.mark.parametrize("moved", ["x", "data"])
+def test_gradients_are_those_of_finite_differences(what, t, moved):
+    """By the points and by the data, whatever fast way the numbers themselves would take."""
+    data, x = gaussian(6, 3, seed=0), gaussian(2, 3, seed=1)
+    if t < 1e-7:  # near the middle between two data, where weights move
+        data[1] = data[0] + 1e-4
+        x = (data[:2].mean(dim=0) + 3e-5 * gaussian(2, 3, seed=2)).detach()
+    direction = gaussian(*(x if moved == "x" else data).shape, seed=3)
+
+    def total(step):
+        D = Empirical(data + step * direction if moved == "data" else data)
+        answer = getattr(D, what)(x + step * direction if moved == "x" else x, t)
+        parts = answer if what == "weighted" else [answer]
+        return sum((part * (k + 1) * torch.linspace(1, 2, part.numel()).reshape(part.shape)).sum()
+                   for k, part in enumerate(parts))  # fmt: skip
+
+    step = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(total(step), step)
+    h = 1e-4 * t**0.5
+    difference = (total(torch.tensor(h)) - total(torch.tensor(-h))) / (2 * h)
+    assert float(slope) == pytest.approx(float(difference), rel=1e-5, abs=1e-7)
+    assert abs(float(slope)) > 1e-5
+
+
+@pytest.mark.parametrize("sigma", [0.003, 0.01, 0.1])
+def test_n_eff_counts_points_that_occur_twice(sigma):
+    """At noise so small that logarithms of sums are large: fresh points, every image twice, single precision."""
+    y = images(200, 784).float().repeat(2, 1)
+    x = add_noise(images(200, 784)[:20].float(), sigma**2, seed=1)
+    assert torch.allclose(Empirical(y).n_eff(x, sigma**2), torch.full((20,), 2.0), atol=1e-2)
+    far = add_noise(images(20, 784, seed=5).float(), sigma**2, seed=1)
+    one, two = Empirical(y[:200]).n_eff(far, sigma**2), Empirical(y).n_eff(far, sigma**2)
+    assert torch.allclose(two, 2 * one, rtol=2e-3)
+
+
 def test_no_array_of_all_weights_is_made():
     """A hundred thousand points and a thousand queries: 800 MB of weights, a peak of a tenth of that."""
     y, x = gaussian(100_000, 8, seed=6), gaussian(1_000, 8, seed=7)

@@ -107,3 +107,10 @@ def test_stacked_scores_take_four_copies_a_coordinate():
     assert [c.shape for c in calls] == [(20, 5), (20, 5)] and abs(float(torch.cat(calls).var()) - 0.5) < 0.15
     with pytest.raises(ValueError, match="copies is 0"):
         spectra.normal_bundle(linear(torch.eye(3)), np.zeros((1, 3)), 1.0, copies=0)
+
+
+def test_points_may_be_less_precise_than_the_denoiser():
+    """It answers in the precision of its data; products with its Jacobian are taken in that of the points."""
+    D, x = Empirical(gaussian(50, 6, seed=0)), gaussian(2, 6, seed=1)
+    double, single = (spectra.leading(D, points, 0.5, 3, seed=2) for points in (x, x.float()))
+    assert single.values.dtype == torch.float32 and torch.allclose(single.values.double(), double.values, atol=1e-5)

@@ -43,14 +43,17 @@ def simulated_losses(chi2, t, N, own, data_sets, seed):
 @pytest.mark.parametrize("own", [False, True], ids=["C", "A"])
 @pytest.mark.parametrize("chi", [0, 1, 2])
 def test_loss_laws(own, chi):
-    """Within 3 standard errors + 2 Y of the law in each direction, with standard errors of at most 5% of it."""
+    """Within 3 standard errors + 2 Y of the law in each direction, with standard errors of at most 5% of it.
+
+    At chi = 2 a data set is 26 times as large as at chi = 0: a quarter as many, and errors of at most 10%.
+    """
     t, chi2 = 1.0, np.r_[chi**2, np.ones(29)]
     N = int(np.ceil(220 * theory.participation(chi2, EXAMPLE, t, 1)))
     Y = float(theory.participation(chi2, EXAMPLE, t, N))
     assert 1 / Y >= 200
     law = (theory.loss_noisy if own else theory.loss_fresh)(chi2, EXAMPLE, t, N)
     with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda s: simulated_losses(chi2, t, N, own, 3_000, s), range(8)))
+        runs = list(pool.map(lambda s: simulated_losses(chi2, t, N, own, 3_000 if chi < 2 else 750, s), range(8)))
     losses, participations = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
     deviation = losses.mean(axis=0) - law
@@ -58,7 +61,7 @@ def test_loss_laws(own, chi):
         f"{'A' if own else 'C'}, chi = {chi}: N = {N}, 1/Y = {1 / Y:.0f}, largest error/law {(error / law).max():.3f}, "
     )
     print("deviation/law", (deviation / law)[[0, 1, 2, 29]].round(3), "2Y", round(2 * Y, 4))
-    assert (error <= 0.05 * law).all()
+    assert (error <= (0.05 if chi < 2 else 0.1) * law).all()
     assert (np.abs(deviation) <= 3 * error + 2 * Y * law).all()
     assert participations.mean() == pytest.approx(Y, rel=0.05)
     # the test has power: the law of the other kind of point is excluded

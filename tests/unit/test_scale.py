@@ -1,6 +1,5 @@
 """Real data sets' sizes: spectra by Gram matrices, many noise variances at once, shards on a cluster."""
 
-import json
 import os
 import signal
 import time
@@ -10,12 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from memolib import spectra, theory
+from memolib import spectra
 from memolib.cluster import Sharded
 from memolib.empirical import Empirical
 from memolib.memorization import pointwise_information, profile
 from memolib.points import add_noise, gaussian
-from results import image_profiles
 
 
 def images(N=2_000, d=60, seed=0):
@@ -122,22 +120,6 @@ def test_profile_refuses_what_it_cannot_answer():
         profile(y.float(), [1e-5])
     with pytest.raises(ValueError, match="n is 51"):
         profile(y, [1.0], n=51)
-
-
-def test_stored_profiles_come_from_this_code():
-    """Some again, where the image data are: the first 500 images at each noise variance."""
-    stored = json.loads(image_profiles.RESULT.read_text())
-    assert set(stored) == set(image_profiles.SETS)
-    for title, result in stored.items() if os.environ.get("MEMOLIB_DATA") else ():
-        x = image_profiles.shuffled(image_profiles.SETS[title])
-        assert np.allclose(image_profiles.span(x), result["t"], rtol=1e-6)
-        again, kept = image_profiles.one_subset(x[:500], result["t"], seed=0), result["subsets"]["500"][0]
-        for name, values in again.items():
-            assert np.allclose(values, kept[name], rtol=1e-3, atol=1e-4), (title, name)
-        eigenvalues = np.linalg.eigvalsh(np.cov(x.double().numpy().T)).clip(0)
-        gauss = image_profiles.one_subset(image_profiles.gaussian_data(eigenvalues, 500, 0), result["t"], seed=100)
-        assert np.allclose(gauss["own_weight"], result["gaussian"]["500"][0]["own_weight"], rtol=1e-3, atol=1e-4)
-        assert np.isclose(theory.collapse_time(eigenvalues, 500), result["gaussian_bound"]["500"], rtol=1e-4)
 
 
 # A cluster ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memolib import checkpoints, sampling, spectra, training
+from memolib import _files, checkpoints, sampling, spectra, training
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold
 from memolib.networks import Denoiser, ResidualMLP, UNet, preconditioning
@@ -82,6 +82,8 @@ def test_denoiser_is_the_stated_formula():
     assert torch.allclose(D(x, torch.full((5,), t)), by_hand, atol=1e-6)
     assert torch.allclose(D(x[:2], torch.tensor([0.2, 3.0]))[1], D(x[1:2], 3.0)[0], atol=1e-6)
     assert D(x.double(), t).dtype == torch.float64 and D(x.double().numpy(), t).shape == (5, 3)
+    noises = np.linspace(0.1, 0.5, 5)  # as NumPy, as a list, as a tensor
+    assert torch.equal(D(x, noises), D(x, torch.from_numpy(noises))) and torch.equal(D(x, noises), D(x, list(noises)))
 
 
 @pytest.mark.parametrize("network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)])
@@ -332,6 +334,29 @@ def test_many_points_give_the_population():
         assert relative(D, lambda x, t: LAW(x - shift, t) + shift, x, t) < 0.07, t
 
 
+def test_data_that_need_gradients_are_taken_as_they_are():
+    y = gaussian(20, 3, seed=0)
+    one, two = (train(x, ResidualMLP(3, width=8), steps=3).denoisers[0] for x in (y, y.clone().requires_grad_()))
+    assert torch.equal(one(y, 0.1), two(y, 0.1)) and not two.mean.requires_grad
+
+
+def test_a_run_that_stops_early_is_the_beginning_of_the_whole(tmp_path):
+    """What it has after so many steps is what the whole run has then; with checkpoints it goes on from there."""
+    y, keys = gaussian(20, 3, seed=0), {"steps": 400, "snapshots": (40, 100, 400), "checkpoints": tmp_path}
+    whole = train(y, ResidualMLP(3, width=8), steps=400, snapshots=(40, 100, 400))
+    part = train(y, ResidualMLP(3, width=8), stop=100, **keys)
+    assert set(part.snapshots) == {40, 100} and part.steps.tolist() == list(range(2, 101, 2))
+    assert np.array_equal(part.losses, whole.losses[:50])
+    assert torch.equal(part.denoisers[0](y, 0.1), whole.snapshots[100][0](y, 0.1))
+    rest = train(y, ResidualMLP(3, width=8), **keys)
+    assert torch.equal(rest.denoisers[0](y, 0.1), whole.denoisers[0](y, 0.1))
+    assert np.array_equal(rest.losses, whole.losses) and set(rest.snapshots) == {40, 100, 400}
+    uneven = train(y, ResidualMLP(3, width=8), steps=400, stop=33)
+    assert uneven.steps[-1] == 33 and len(uneven.losses) == 17 and np.isfinite(uneven.losses).all()
+    with pytest.raises(ValueError, match="stop is 401"):
+        train(y, ResidualMLP(3, width=8), steps=400, stop=401)
+
+
 def test_order_of_the_data_changes_nothing_but_the_draw():
     y = LAW.sample(200, seed=5)
     one, two = (training._Member(v.float(), 0, None) for v in (y, y.flip(0)))
@@ -357,17 +382,52 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     path, old = tmp_path / "a.safetensors", {"v": torch.ones(3)}
     checkpoints.write(path, old, {"n": 1})
     order = []
-    monkeypatch.setattr(checkpoints.os, "fsync", lambda _: order.append("fsync"))
+    monkeypatch.setattr(_files.os, "fsync", lambda _: order.append("fsync"))
 
     def fail(*_):
         order.append("replace")
         raise OSError("the machine stops here")
 
-    monkeypatch.setattr(checkpoints.os, "replace", fail)
+    monkeypatch.setattr(_files.os, "replace", fail)
     with pytest.raises(OSError, match="stops"):
         checkpoints.write(path, {"v": torch.zeros(3)}, {"n": 2})
     tensors, note = checkpoints.read(path)
     assert order == ["fsync", "replace"] and torch.equal(tensors["v"], old["v"]) and note == {"n": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # and nothing is left lying about
+
+
+def test_two_writers_do_not_meet(tmp_path):
+    with _files.replaced(tmp_path / "a") as one, _files.replaced(tmp_path / "a") as two:
+        assert one != two
+        one.write_text("one")
+        two.write_text("two")
+    assert (tmp_path / "a").read_text() == "one"  # the last to end
+
+
+def test_a_place_that_cannot_be_written_to_is_an_os_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        checkpoints.save(tmp_path / "file" / "network.safetensors", random_denoiser(ResidualMLP(4, width=8)))
+
+
+def test_files_of_another_kind_are_refused_by_name(tmp_path):
+    """A checkpoint of a run, a note of somebody else, an unknown network, parameters of other shapes."""
+    D, path = random_denoiser(ResidualMLP(4, width=8)), tmp_path / "a.safetensors"
+    note = {"network": D.network.config, "data_std": 1.0}
+    for tensors, other in (
+        ({"parameters": torch.ones(2, 3)}, {"config": {}, "done": 3}),
+        (D.state_dict(), {}),
+        (D.state_dict(), {"network": {"kind": "Transformer"}, "data_std": 1.0}),
+        (D.state_dict(), note | {"network": {"kind": "ResidualMLP", "heads": 3}}),
+        (D.state_dict(), note | {"network": ResidualMLP(4, width=10).config}),
+        (D.state_dict(), note | {"data_std": -1.0}),
+        ({"mean": torch.zeros(4)}, note),
+    ):
+        checkpoints.write(path, tensors, other)
+        with pytest.raises(ValueError, match=r"a\.safetensors holds no denoiser that"):
+            checkpoints.load(path)
+    checkpoints.write(path, D.state_dict(), note)
+    assert checkpoints.load(path).data_std == 1.0
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
