@@ -23,7 +23,7 @@ from memolib._validate import real_array
 
 BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # largest error of an exponent from scalar products
-FUSED = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)  # torch 2.2 and later
+FUSED = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)  # not in torch 2.2
 NEGLIGIBLE = 1e-18  # leaving out weights below this part of the largest changes a covariance by < N 1e-18 diameter^2
 
 

@@ -70,11 +70,18 @@ def status(chosen: list[str]) -> int:
         notes += [f"{name}: {number} {how}" for how, number in by.items()]
         if begun := stored.beginning():
             notes.append(f"{name}: of these only the beginning of the run is checked: {', '.join(begun)}")
-        notes += [f"{name} {words(c)}: {state.name}, {state.why}" for c, state in states if state.name != "fresh"]
+        notes += told(name, [(c, state) for c, state in states if state.name != "fresh"])
         notes += [f"{name}: {path.name} belongs to no configuration" for path in stored.besides()]
         bad += len(stored.besides())
     print("", *notes, sep="\n")
     return bad
+
+
+def told(name: str, states: list) -> list[str]:
+    """Results that are not fresh, in a line each, or in one where all are so for one reason."""
+    if len(states) > 3 and len({state for _, state in states}) == 1:
+        return [f"{name}: {len(states)} {states[0][1].name}, {states[0][1].why}"]
+    return [f"{name} {words(c)}: {state.name}, {state.why}" for c, state in states]
 
 
 def verify(chosen: list[str], everything: bool) -> int:

@@ -123,7 +123,12 @@ class Experiment:
         absent = [item for item in self.reads(**configuration) if content(item) in (None, "")]
         if absent:
             return State("suspect", f"the witness needs what is not here: {', '.join(map(label, absent))}")
-        known, parts = self.known(configuration), self.witness(**configuration)
+        known = self.known(configuration)
+        try:
+            parts = self.witness(**configuration)
+        except Exception as error:  # of whatever the code does now
+            self.stamp(configuration, {"by": "checked", "stale": (why := f"the witness fails: {error!r}")})
+            return State("stale", why)
         found = [d for part in parts for d in differences(part.values, known, self.allowed(part, known))]
         worst = max(found)
         whole, begun = (set().union(*(quantities(p.values) for p in parts if p.beginning is b)) for b in (False, True))

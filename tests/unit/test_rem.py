@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.stats import kstest, norm
 
 from memolib import rem
@@ -159,7 +160,7 @@ def test_exact_participation_of_two_levels(beta):
     difference = np.sqrt(2) * np.linspace(-9, 9, 40_001)
     weight = 1 / (1 + np.exp(-beta * difference))
     density = norm.pdf(difference, scale=np.sqrt(2))
-    direct = np.trapezoid((weight**2 + (1 - weight) ** 2) * density, difference)
+    direct = trapezoid((weight**2 + (1 - weight) ** 2) * density, difference)
     assert rem.participation_exact(beta, 2) == pytest.approx(direct, abs=1e-9)
 
 
@@ -178,6 +179,7 @@ def test_exact_participation_just_above_one_level(beta):
     assert np.allclose(lost[1:3] / (numbers[1:3] - 1), lost[2] / 1e-3, rtol=2e-3) and abs(lost[0]) < 2e-9
 
 
+@pytest.mark.slow
 def test_exact_participation_limits():
     assert rem.participation_exact(1e-6, 1000) == pytest.approx(1e-3, rel=1e-6)
     beta = rem.critical_beta(1e4) * np.array([10, 100, 1000])
@@ -187,6 +189,7 @@ def test_exact_participation_limits():
     assert (np.diff(gaps) < 0).all() and 0 < gaps[-1] < 0.005
 
 
+@pytest.mark.slow
 def test_brute_force_participation():
     """Simulation with a standard error of at most .005 against the exact integral and against its limit."""
     N, betas = 100_000, RATIOS[1:] * rem.critical_beta(1e5)

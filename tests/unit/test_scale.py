@@ -161,6 +161,7 @@ def test_shards_on_two_processes_give_the_same_numbers(cluster, third_shard, t, 
         shards.close()
 
 
+@pytest.mark.slow
 def test_a_lost_worker_costs_no_answers(third_shard):
     from distributed import LocalCluster
 

@@ -221,6 +221,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     assert [len(list(tmp_path.glob(f"called-{a}-*"))) for a in range(4)] == [1, 1, 2, 1]
 
 
+@pytest.mark.slow
 def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path):
     from distributed import LocalCluster
 
@@ -247,6 +248,7 @@ def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path)
     assert len(pids) >= 2 and os.getpid() not in pids
 
 
+@pytest.mark.slow
 def test_the_page_on_clusters_works_as_printed(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "reference" / "clusters.md").read_text(), re.S)
     (tmp_path / "page.py").write_text(blocks[0])

@@ -317,6 +317,7 @@ def test_record():
     assert list(run.snapshots) == [1, 400] and near.norm() < 0.2 * start.norm()
 
 
+@pytest.mark.slow
 def test_few_points_are_memorized():
     """Twenty points: within 20% of the empirical denoiser, and far from the population's."""
     y = LAW.sample(20, seed=1)
@@ -325,6 +326,7 @@ def test_few_points_are_memorized():
     assert relative(D, Empirical(y), x, 0.05) < 0.2 < 0.3 < relative(D, LAW, x, 0.05)
 
 
+@pytest.mark.slow
 def test_many_points_give_the_population():
     """Gaussian data, 5,000 points off the origin: within 7% of the exact denoiser at noise from small to large."""
     y, shift = LAW.sample(5_000, seed=1) + 2, 2
@@ -481,6 +483,7 @@ def short_range():
     return training._Member(LAW.sample(50, seed=0).float(), 0, None).t_range
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
     """kill -9, twice, in mid-run; parameters, losses and snapshots are then equal to the bit."""
     code = """if True:
