@@ -95,6 +95,20 @@ def test_public_functions_are_documented(module):
             assert all(section in doc for section in ("Returns:", "Raises:", "Source:", "Chapter:")), name
 
 
+def test_files_are_written_by_one_helper():
+    """Whole or not at all: ``memolib._files``, and nothing beside it."""
+    plain = re.compile(r"\.write_text\(|\.write_bytes\(|savez|np\.save\(|savefig\(|save_file\(|json\.dump\(")
+    allowed = {
+        "memolib/_files.py", "memolib/checkpoints.py", "results/_stored.py",  # the helper, and two ways to write a part
+        "memolib/explore.py",  # figures to memory
+        "benchmarks/_common.py",  # the system's own switch
+    }  # fmt: skip
+    for folder in ("memolib", "results", "tools", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.relative_to(ROOT).as_posix() not in allowed:
+                assert not plain.search(path.read_text()), path
+
+
 def test_the_repository_has_one_address():
     address = re.search(r"url: &repository (\S+?),", (ROOT / "_config.yml").read_text())[1]
     holders = [p.relative_to(ROOT).as_posix() for p in tracked() if address.encode() in p.read_bytes()]
@@ -104,7 +118,7 @@ def test_the_repository_has_one_address():
 def test_versions_agree():
     version = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)[1]
     assert f"version: {version}\n" in (ROOT / "CITATION.cff").read_text()
-    assert f"## {version} " in (ROOT / "CHANGELOG.md").read_text()
+    assert re.search(rf"^## {re.escape(version)} \(", (ROOT / "CHANGELOG.md").read_text(), re.M)
 
 
 def test_requirements_are_pinned_and_cover_the_package():
