@@ -89,7 +89,8 @@ def verify(chosen: list[str], everything: bool) -> int:
     if len(chosen) > 1:
         command = [sys.executable, "-m", "results", "verify", *(["--all"] if everything else [])]
         with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
-            runs = [pool.submit(subprocess.run, [*command, name], cwd=ROOT) for name in chosen]
+            longest_first = sorted(chosen, key=lambda name: name != "notebooks")
+            runs = [pool.submit(subprocess.run, [*command, name], cwd=ROOT) for name in longest_first]
         return sum(run.result().returncode != 0 for run in runs)
     (name,), bad = chosen, 0
     stored = experiment(name)
