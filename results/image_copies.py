@@ -136,7 +136,7 @@ def smoothed(N: int, seed: int) -> dict:
 
 
 def witness(name: str, N: int, seed: int) -> list[Leaves]:
-    """Everything where that takes seconds; of large data sets the copies in ten components."""
+    """Everything where that takes seconds; of large data sets the copies in few components."""
     if name == "cifar10":
         return [Leaves(smoothed(N, seed), tolerance=0.006)]  # of 200 images one may change sides
     known, fresh = image_networks.images(name, seed)
@@ -148,9 +148,10 @@ def witness(name: str, N: int, seed: int) -> list[Leaves]:
             found["partial"], shown = partial(made, data, fresh[:1_000], V)
             found["partial"], found["shown"] = dict(enumerate(found["partial"])), grey(torch.from_numpy(shown)) / 255
     else:
-        P = V[: COMPONENTS[0]].T
-        part = copies(made @ P, data @ P, fresh[:1_000] @ P)
-        found = {"made": {f"copies in {COMPONENTS[0]}": float(part.double().mean())}}
+        found = {"nearest": grey(data[nearest(made[:6], data)]) / 255, "made": {}}
+        for k in COMPONENTS:
+            part = copies(made @ V[:k].T, data @ V[:k].T, fresh[:1_000] @ V[:k].T)
+            found["made"][f"copies in {k}"] = float(part.double().mean())
     first = {"first": grey(known[:1]) / 255} if SHOWN == {"name": name, "N": N, "seed": seed} else {}
     return [Leaves(found | first, tolerance=0.006)]
 
