@@ -261,7 +261,8 @@ def loaded() -> Iterator[str]:
 def source_of(name: str) -> Path:
     """File of a module of this repository."""
     path = ROOT.joinpath(*name.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    module = path.with_suffix(".py")  # an experiment has a folder of its name beside it
+    return module if module.exists() else path / "__init__.py"
 
 
 @cache
