@@ -108,6 +108,7 @@ def test_results_follow_their_code(house):
     assert "toy N=2: stale, beta 0" in said and "python -m results make toy N=2" in said
     assert "stale, beta 0" in results(house, "status", "toy")  # until it is made again, or the code is right
     module.write_text(right)
+    results(house, "verify", "toy")
     toy = house / "results" / "toy.py"
     toy.write_text(TOY.replace("1e-9", "1e-8"))  # the experiment itself
     assert "suspect, changed: results.toy" in results(house, "status", "toy")
