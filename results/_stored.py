@@ -254,7 +254,7 @@ def loaded() -> Iterator[str]:
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "/")
         inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ("memolib", "results")
-        if inside and name != "__main__" and not name.startswith("memolib.exercises"):
+        if inside and not name.startswith("__") and not name.startswith("memolib.exercises"):
             yield name
 
 
