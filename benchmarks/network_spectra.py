@@ -16,7 +16,7 @@ from _common import RESULTS, megabytes, seconds, table, write
 
 from memolib import spectra
 from memolib.checkpoints import load
-from memolib.networks import Denoiser, ResidualMLP, UNet
+from memolib.networks import NetworkDenoiser, ResidualMLP, UNet
 from memolib.points import add_noise, gaussian
 from memolib.training import train
 
@@ -29,7 +29,7 @@ def images(n: int, d: int, seed: int) -> torch.Tensor:
     return torch.sigmoid(gaussian(n, 15, seed=seed) @ gaussian(15, d, seed=99) / 2).float()
 
 
-def networks() -> dict[str, Denoiser]:
+def networks() -> dict[str, NetworkDenoiser]:
     """Denoisers that no longer need gradients of their parameters."""
     small, large = images(200, 784, seed=0), images(200, 3_072, seed=0)
     return {
@@ -40,7 +40,7 @@ def networks() -> dict[str, Denoiser]:
     }
 
 
-def by_rows(D: Denoiser, x: torch.Tensor, rows: int) -> torch.Tensor:
+def by_rows(D: NetworkDenoiser, x: torch.Tensor, rows: int) -> torch.Tensor:
     """First rows of the Jacobians, one row of one point at a time: (n, rows, d)."""
     jacobians = []
     for point in x:
@@ -50,7 +50,7 @@ def by_rows(D: Denoiser, x: torch.Tensor, rows: int) -> torch.Tensor:
     return torch.stack(jacobians)
 
 
-def by_kicks(D: Denoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
+def by_kicks(D: NetworkDenoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
     """First columns of the finite differences of ``method="perturbation"``, one kick of one point at a time."""
     columns, size = [], T**0.5
     for kick in size * torch.eye(x.shape[1])[:kicks]:
@@ -58,7 +58,7 @@ def by_kicks(D: Denoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
     return torch.stack(columns, dim=-1)
 
 
-def by_copies(D: Denoiser, x: torch.Tensor, copies: int) -> torch.Tensor:
+def by_copies(D: NetworkDenoiser, x: torch.Tensor, copies: int) -> torch.Tensor:
     """The normal bundle of one point, its scores at one copy after the other, by singular values."""
     noisy = x + T**0.5 * torch.from_numpy(np.random.default_rng(0).standard_normal((copies, x.shape[1]))).to(x)
     back = torch.cat([(D(y[None], T) - y) / T**0.5 for y in noisy])
@@ -98,7 +98,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> float:
     return float((one - other).abs().max() / other.abs().max())
 
 
-def whole(name: str, D: Denoiser, x: torch.Tensor) -> list[dict]:
+def whole(name: str, D: NetworkDenoiser, x: torch.Tensor) -> list[dict]:
     """Jacobian, full spectrum, orthogonal kicks, normal bundle: rows of a network for 784 coordinates."""
     n, d = x.shape
     ours, plain = measured(lambda: spectra.jacobian(D, x, T)), measured(lambda: by_rows(D, x, d))
@@ -115,7 +115,7 @@ def whole(name: str, D: Denoiser, x: torch.Tensor) -> list[dict]:
     return rows
 
 
-def part(name: str, D: Denoiser, x: torch.Tensor, rows: int = 64) -> list[dict]:
+def part(name: str, D: NetworkDenoiser, x: torch.Tensor, rows: int = 64) -> list[dict]:
     """Full spectrum by rows, and leading eigenvalues against the full spectrum: rows of a network for 3,072."""
     d = x.shape[1]
     full, some = measured(lambda: spectra.spectrum(D, x, T)), measured(lambda: by_rows(D, x, rows))

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from memolib._files import replaced
-from memolib.networks import NETWORKS, Denoiser
+from memolib.networks import NETWORKS, NetworkDenoiser
 
 KEPT = 2  # checkpoints of a run: one may be damaged
 
@@ -69,7 +69,7 @@ def read(path) -> tuple[dict[str, torch.Tensor], dict]:
     return tensors, json.loads(text)
 
 
-def save(path, denoiser: Denoiser) -> None:
+def save(path, denoiser: NetworkDenoiser) -> None:
     """Write a denoiser: its architecture, preconditioning and parameters.
 
     Args:
@@ -80,17 +80,17 @@ def save(path, denoiser: Denoiser) -> None:
     write(path, denoiser.state_dict(), {"network": denoiser.network.config, "data_std": denoiser.data_std})
 
 
-def load(path) -> Denoiser:
+def load(path) -> NetworkDenoiser:
     """Give a denoiser that ``save`` wrote, ready for use, without gradients.
 
     Args:
         path: of the file.
-    Returns: Denoiser. Raises: as ``read``; ValueError for a file that holds something else, such as a checkpoint.
+    Returns: NetworkDenoiser. Raises: as ``read``; ValueError for a file of another kind, such as a checkpoint.
     Chapter: ``networks/training``.
     """
     tensors, note = read(path)
     try:
-        denoiser = Denoiser(build(note["network"]), note["data_std"], tensors["mean"])
+        denoiser = NetworkDenoiser(build(note["network"]), note["data_std"], tensors["mean"])
         denoiser.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         known = ", ".join(NETWORKS)
@@ -105,9 +105,14 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
         config: as a network holds it.
         seed: of the initial parameters.
     """
+    default = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return NETWORKS[config["kind"]](**{key: value for key, value in config.items() if key != "kind"})
+        try:
+            torch.set_default_dtype(torch.float32)  # or other numbers would be drawn
+            return NETWORKS[config["kind"]](**{key: value for key, value in config.items() if key != "kind"})
+        finally:
+            torch.set_default_dtype(default)
 
 
 def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:

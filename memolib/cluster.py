@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from memolib._tensors import as_noise, as_points
 from memolib.empirical import Averages, Empirical
 
 BLOCK = 1_000  # queries a task
@@ -51,40 +50,43 @@ class Sharded(Averages):
         except BaseException:
             self.close()
             raise
-        self.shape = (sum(shape[0] for shape in shapes), shapes[0][1])
+        self.shape, self.d = (sum(shape[0] for shape in shapes), shapes[0][1]), shapes[0][1]
+        self.precision, self.place = getattr(torch, shapes[0][2].removeprefix("torch.")), "cpu"
 
     def close(self) -> None:
         """Free the shards and leave the cluster, which goes on."""
         self._shards = []
         self._client.close()
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian ``Cov_w/t``, shape (n, d, d): within the shards, and between their means."""
-        x, t = self._queries(x), as_noise(t)
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """``Cov_w/t``: within the shards, and between their means."""
+        self._refuse_graphs(x)
         log_z, means, within = map(torch.stack, zip(*self._client.gather(self._on_all(_spread, x, t)), strict=True))
         weights = torch.softmax(log_z, dim=0)[:, :, None]
         apart = (means - (weights * means).sum(dim=0)) * (weights / t).sqrt()
         return (weights[..., None] * within).sum(dim=0) + torch.einsum("sna,snb->nab", apart, apart)
 
-    def _attend(self, x, t) -> tuple[torch.Tensor, torch.Tensor]:
+    def _products(self, x: torch.Tensor, t: float, directions: torch.Tensor, transposed: bool) -> torch.Tensor:
+        return torch.einsum("nab,knb->kna", self._jacobian(x, t), directions)  # G is symmetric
+
+    def _attend(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         return self._merged(_sums, _merge_means, x, t)
 
-    def _participation(self, x, t) -> torch.Tensor:
+    def _participation(self, x: torch.Tensor, t: float) -> torch.Tensor:
         return self._merged(_shares, _merge_participations, x, t)[0]
 
-    def _merged(self, ask: Callable, merge: Callable, x, t) -> tuple[torch.Tensor, ...]:
+    def _merged(self, ask: Callable, merge: Callable, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """Ask all shards, a block of queries at a time, and merge what they answer."""
-        x, t = self._queries(x), as_noise(t)
+        self._refuse_graphs(x)
         tasks = [self._on_all(ask, block.clone(), t) for block in x.split(BLOCK)]
         answers = ((torch.stack(some) for some in zip(*parts, strict=True)) for parts in self._client.gather(tasks))
         merged = [merge(*answer) for answer in answers]
         return tuple(torch.cat(blocks) for blocks in zip(*merged, strict=True))
 
-    def _queries(self, x) -> torch.Tensor:
-        x = as_points("x", x, self.shape[1])
+    @staticmethod
+    def _refuse_graphs(x: torch.Tensor) -> None:
         if x.requires_grad:
             raise ValueError("x is a tensor that requires gradients; allowed, across processes, are plain ones")
-        return x
 
     def _on_all(self, function: Callable, *arguments) -> list:
         return [self._submit(home, function, s, *arguments) for home, s in zip(self._homes, self._shards, strict=True)]
@@ -121,4 +123,4 @@ def _shares(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, 
 
 def _spread(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     log_z, mean = shard._attend(x, t)
-    return log_z, mean, shard.jacobian(x, t)
+    return log_z, mean, shard._jacobian(x, t)

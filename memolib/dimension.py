@@ -9,11 +9,12 @@ variances along the manifold and above those across it, and all collapse with th
 
 import numpy as np
 import torch
-from torch.func import jvp, vjp, vmap
 
 from memolib import spectra
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count
+from memolib.denoisers import Denoiser
+from memolib.foreign import as_denoiser
 from memolib.spectra import Gap
 
 TOGETHER = 2**17  # as many points, or directions at points, go at once as have this many numbers: fast, some 100 MB
@@ -36,17 +37,15 @@ def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.
     Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
     Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter: ``networks/detecting_memorization``.
     """
-    x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
-    d = x.shape[1]
+    D, x, t = as_denoiser(denoiser), as_points("x", x), as_noise(t)
+    rng, d = np.random.default_rng(seed), x.shape[1]
     if probes is None:
         blocks = x.split(max(1, 8 * TOGETHER // d**2))
-        return torch.cat(
-            [spectra.jacobian(denoiser, b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
-        )
+        return torch.cat([D.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks])
     probes, traces = count("probes", probes), []
     for some in x.split(max(1, TOGETHER // (probes * d))):
         signs = torch.from_numpy(rng.choice([-1.0, 1.0], (probes, *some.shape))).to(x)
-        traces.append(_products(denoiser, some, t, signs).mean(dim=0))
+        traces.append(_along(D, some, t, signs).mean(dim=0))
     return torch.cat(traces)
 
 
@@ -72,7 +71,7 @@ def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tens
     """
     x, t = as_points("x", x), as_noise(t)
     trace = effective(denoiser, x, t, probes=probes, seed=seed)
-    return trace + ((denoiser(x, t) - x) ** 2).sum(dim=1).detach() / t
+    return trace + ((as_denoiser(denoiser)(x, t) - x) ** 2).sum(dim=1).detach() / t
 
 
 def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
@@ -101,19 +100,9 @@ def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
     return spectra.largest_gap(1 - singular, minimum=(1 - (d / copies) ** 0.5) / 2)
 
 
-def _products(denoiser, x: torch.Tensor, t: float, directions: torch.Tensor) -> torch.Tensor:
-    """Give ``v.Gv`` for directions v of shape (k, n, d), a part of them at a time: shape (k, n)."""
+def _along(D: Denoiser, x: torch.Tensor, t: float, directions: torch.Tensor) -> torch.Tensor:
+    """Give ``v.Gv`` for directions v of shape (k, n, d): shape (k, n).
 
-    def answer(points: torch.Tensor) -> torch.Tensor:
-        return denoiser(points, t)
-
-    if isinstance(denoiser, torch.nn.Module):  # reverse mode, several times as fast for networks: v.Gv is v.G'v
-        pull, together = vjp(answer, x)[1], TOGETHER // 2
-    else:
-        pull, together = None, TOGETHER
-
-    def along(v: torch.Tensor) -> torch.Tensor:
-        product = pull(v)[0] if pull else jvp(answer, (x,), (v,))[1]
-        return (v * product).sum(dim=1).detach()
-
-    return vmap(along, chunk_size=max(1, together // x.numel()))(directions)
+    By the faster way: ``v.Gv`` is ``v.G'v``, which for networks is several times as fast.
+    """
+    return (directions * D.products(x, t, directions, transposed=D.by_reverse)).sum(dim=2).detach()

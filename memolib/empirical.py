@@ -18,8 +18,9 @@ from typing import NamedTuple
 
 import torch
 
-from memolib._tensors import as_noise, as_points
+from memolib._tensors import as_noise, as_points, held, visible
 from memolib._validate import real_array
+from memolib.denoisers import Denoiser
 
 BLOCK_BYTES = 32_000_000  # of one block of weights: a few MB to tens of MB are fastest, and bound the memory
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}  # largest error of an exponent from scalar products
@@ -43,7 +44,7 @@ class Weighted(NamedTuple):
     second: torch.Tensor
 
 
-class Averages:
+class Averages(Denoiser):
     """What follows from ``ln sum_i exp(E_i)``, the mean of the data under these weights, and their participation.
 
     A child gives the first two by ``_attend(x, t)`` and the third by ``_participation(x, t)``; the shape (N, d) of its
@@ -53,31 +54,32 @@ class Averages:
     shape: tuple[int, int]
     prior = None
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise: the average of the data under the weights, shape (n, d)."""
-        return self._attend(x, t)[1]
-
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
-        mean = self(x, t)
-        return (mean - as_points("x", x).to(mean)) / as_noise(t)
-
-    def log_density(self, x, t) -> torch.Tensor:
-        """Log density of noisy data (N Gaussians of variance t), shape (n,), in the data's unit to the power -d."""
-        N, d = self.shape
-        log_norm = d / 2 * math.log(2 * math.pi * as_noise(t)) + (math.log(N) if self.prior is None else 0)
-        return self._attend(x, t)[0] - log_norm
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(N={self.shape[0]}, d={self.shape[1]})"
 
     def n_eff(self, x, t) -> torch.Tensor:
-        """Effective number of data points, ``1/Y``, from 1 to N, shape (n,)."""
-        return 1 / self._participation(x, t)
+        """Give the effective number of data points, ``1/Y``.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, one number or shape (n,).
+
+        Returns:
+            From 1 to N, shape (n,).
+        """
+        return self._answer(lambda x, t: 1 / self._participation(x, t), x, t)
+
+    def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self._attend(x, t)[1]
+
+    def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        N, d = self.shape
+        log_norm = d / 2 * math.log(2 * math.pi * t) + (math.log(N) if self.prior is None else 0)
+        return self._attend(x, t)[0] - log_norm
 
 
 class Empirical(Averages):
-    """Empirical denoiser of a data set; calling it denoises.
-
-    All methods of x and t take points x, shape (n, d), and one noise variance t, above 0, unit of the data squared,
-    and raise a ValueError for points of another dimension or t not above 0.
+    """Empirical denoiser of a data set; calling it denoises. It computes in the precision of the data.
 
     Attributes:
         data: the N points, shape (N, d).
@@ -85,11 +87,12 @@ class Empirical(Averages):
     """
 
     def __init__(self, data, prior=None):
-        """Hold the data: float tensors keep their dtype, everything else becomes float64.
+        """Hold a copy of the data: float tensors keep their dtype, everything else becomes float64.
 
         Raises: ValueError unless data is finite, of shape (N, d), N 1 or more, and any prior above 0, sum 1 (to 1e-9).
         """
-        self.data, self.prior = as_points("data", data), prior
+        self.data, self.prior = held("data", data), prior
+        self.d, self.precision, self.place = self.data.shape[1], self.data.dtype, str(self.data.device)
         if prior is not None:
             p = torch.from_numpy(real_array("prior", prior, minimum=0, strict=True))
             if p.shape != self.data.shape[:1] or abs(float(p.sum()) - 1) > 1e-9:
@@ -105,37 +108,74 @@ class Empirical(Averages):
         self._largest = -2 * float(self._biases.detach().min())
 
     def log_weights(self, x, t) -> torch.Tensor:
-        """Logarithms of the weights, shape (n, N), the one result of that size; each row's exponentials sum to 1."""
-        return torch.log_softmax(self._exponents(self._queries(x) - self._center, as_noise(t)), dim=1)
+        """Give the logarithms of the weights: of all results the one that is N wide.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, one number or shape (n,).
+
+        Returns:
+            Shape (n, N); the exponentials of each row sum to 1.
+        """
+        return self._answer(self._log_weights, x, t)
+
+    def _log_weights(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        centred = x - self._center
+        if self._differentiated(x) or self._hidden(x):
+            return torch.log_softmax(self._plain_exponents(centred, t), dim=1)
+        return torch.log_softmax(self._exponents(centred, t), dim=1)
 
     def weighted(self, x, t) -> Weighted:
-        """All sums over the data that need no d x d matrix, in one pass over blocks, as ``Weighted``."""
-        x, t = self._queries(x) - self._center, as_noise(t)
+        """Give all sums over the data that need no d x d matrix, in one pass.
+
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, one number.
+
+        Returns:
+            ``Weighted``, in the precision of x.
+        """
+        x, t = as_points("x", x, self.d), as_noise(t)
+        return Weighted(*(part.to(x) for part in self._weighted(x.to(self.data), t)))
+
+    def _weighted(self, x: torch.Tensor, t: float) -> Weighted:
+        x = x - self._center
         if self._differentiated(x):
             return self._plainly(x, t)
         return Weighted(*map(torch.cat, zip(*(self._one_block(block, t) for block in self._split(x)), strict=True)))
 
     def variance(self, x, t) -> torch.Tensor:
-        """Diagonal of the weighted covariance, shape (n, d): t times that of the Jacobian, at a fraction of its cost.
+        """Give the diagonal of the weighted covariance: t times that of the Jacobian, at a fraction of its cost.
 
         Its rounding is that of the squared norm of the centred data, not of the variance itself.
-        """
-        sums = self.weighted(x, t)
-        return (sums.second - (sums.mean - self._center) ** 2).clamp(min=0)
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian ``Cov_w/t``, shape (n, d, d), by the points that carry weight; symmetric, eigenvalues 0 or more."""
-        x, t = self._queries(x), as_noise(t)
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, one number or shape (n,).
+
+        Returns:
+            Shape (n, d), 0 or more.
+        """
+
+        def variance(x: torch.Tensor, t: float) -> torch.Tensor:
+            sums = self._weighted(x, t)
+            return (sums.second - (sums.mean - self._center) ** 2).clamp(min=0)
+
+        return self._answer(variance, x, t)
+
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """``Cov_w/t``, by the points that carry weight."""
+        if self._hidden(x):
+            return super()._jacobian(x, t)
         return torch.stack([self._covariance(*carried) / t for carried in self._matter(x, t)])
 
-    def spectrum(self, x, t) -> torch.Tensor:
-        """Eigenvalues of the Jacobian, falling, shape (n, d): where fewer than d points matter, of their Gram matrix.
+    def _spectrum(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """Where fewer than d points matter, of their Gram matrix.
 
         With s_i = sqrt(w_i) (y_i - D) as rows of S, G is S'S/t, and SS'/t has the same eigenvalues except zeros.
         """
-        x, t = self._queries(x), as_noise(t)
-        if self._differentiated(x):
-            return torch.linalg.eigvalsh(self.jacobian(x, t)).flip(1)
+        if self._differentiated(x) or self._hidden(x):
+            return super()._spectrum(x, t)
         values = x.new_zeros(x.shape)
         for row, (rows, weights) in zip(values, self._matter(x, t), strict=True):
             if len(rows) < x.shape[1]:
@@ -169,10 +209,11 @@ class Empirical(Averages):
         spreads = ((self._points[some] - mean).mul_(w[:, None].sqrt()) for some, w in blocks)
         return sum(spread.T @ spread for spread in spreads)
 
-    def _attend(self, x, t) -> tuple[torch.Tensor, torch.Tensor]:
+    def _attend(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """``ln sum exp(E_i)`` over the data's exponents E, and the mean of the data under these weights."""
-        x, t = self._queries(x), as_noise(t)
         centred = x - self._center
+        if self._hidden(x):
+            return self._plainly(centred, t)[::2]
         if self._few_carry(centred, t):
             return self._attend_few(x, t)
         if self._differentiated(x):
@@ -182,17 +223,18 @@ class Empirical(Averages):
                 return self._fused(centred, t)
             except NotImplementedError:  # inside forward-mode differentiation
                 return self._plainly(centred, t)[::2]
-        return self.weighted(x, t)[::2]
+        return self._weighted(x, t)[::2]
 
-    def _participation(self, x, t) -> torch.Tensor:
+    def _participation(self, x: torch.Tensor, t: float) -> torch.Tensor:
         """Sum of the squared weights."""
-        x, t = self._queries(x), as_noise(t)
         centred = x - self._center
+        if self._hidden(x):
+            return self._plainly(centred, t).participation
         if self._few_carry(centred, t):
             weights = (torch.softmax(exponents, dim=0) for _, exponents in self._carriers(x, t))
             return torch.stack([w @ w for w in weights]).to(x)
         if self._differentiated(x) or not self._can_fuse(x):
-            return self.weighted(x, t).participation
+            return self._weighted(x, t).participation
         once, twice = self._fused(centred, t)[0], self._fused(centred, t, power=2)[0]
         return torch.exp(twice - 2 * once).clamp(1 / self.shape[0], 1)
 
@@ -210,11 +252,22 @@ class Empirical(Averages):
 
     def _plainly(self, x: torch.Tensor, t: float) -> Weighted:
         """All weights at once, in operations that can be differentiated, for centred queries."""
-        exponents = (x @ self._points.T + self._biases - (x**2).sum(dim=1, keepdim=True) / 2) / t
-        if self.prior is not None:
-            exponents = exponents + self._log_prior
+        exponents = self._plain_exponents(x, t)
         w = torch.softmax(exponents, dim=1)
         return Weighted(torch.logsumexp(exponents, dim=1), (w**2).sum(dim=1), w @ self.data, w @ self._points**2)
+
+    def _plain_exponents(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """All exponents at once: by scalar products, or by differences where the data alone would spoil those."""
+        if self._largest * torch.finfo(x.dtype).eps / (2 * t) <= TOLERANCE.get(x.dtype, 0):
+            exponents = (x @ self._points.T + self._biases - (x**2).sum(dim=1, keepdim=True) / 2) / t
+        else:
+            exponents = -((x[:, None] - self._points) ** 2).sum(dim=2) / (2 * t)
+        return exponents if self.prior is None else exponents + self._log_prior
+
+    @staticmethod
+    def _hidden(x: torch.Tensor) -> bool:
+        """Whether x has no values to look at, inside a transform: then no fast way can be chosen."""
+        return not visible(x.sum() > 0)
 
     def _fused(self, x: torch.Tensor, t: float, power: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
         """``ln sum exp(power E_i)``, and the mean under these weights, by torch's attention."""
@@ -263,9 +316,6 @@ class Empirical(Averages):
         """Bound on the rounding error of exponents from scalar products, for centred queries."""
         scale = max(self._largest, float((x.detach() ** 2).sum(dim=1).max()))
         return scale * torch.finfo(x.dtype).eps / (2 * t) if scale else 0.0
-
-    def _queries(self, x) -> torch.Tensor:
-        return as_points("x", x, self.data.shape[1]).to(self.data)
 
     def _split(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Blocks of queries: with all N points where that fits, so that each is one product of matrices."""

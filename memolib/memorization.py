@@ -9,31 +9,85 @@ from scipy.optimize import brentq
 
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count, real, real_array
-from memolib.empirical import BLOCK_BYTES, TOLERANCE
+from memolib.empirical import BLOCK_BYTES, TOLERANCE, Averages
 from memolib.points import add_noise, gaussian
 from memolib.theory.collapse import collapse_time as gaussian_collapse_time
 
 
 def nearest_ratio(x, data) -> torch.Tensor:
-    """Ratio d1/d2 of the distances to the nearest and the second nearest data point: near 0 for a copy.
+    """Give the ratio d1/d2 of the distances to the nearest and the second nearest data point: near 0 for a copy.
+
+    Data that occur more than once count once, so that a copy of such a datum is a copy too.
 
     Args:
         x: points to judge, shape (n, d).
-        data: the data, shape (N, d) with N at least 2, distinct points.
-    Returns: from 0 to 1, shape (n,). Raises: ValueError for other arguments.
-    Source: the test of Yoon et al. (2023) for copies in diffusion models. Chapter: ``diffusion/empirical_score``.
+        data: the data, shape (N, d), two different points or more.
+
+    Returns:
+        From 0 to 1, shape (n,), in the precision of the data.
+
+    Source:
+        The test of Yoon et al. (2023) for copies in diffusion models.
+
+    Chapter:
+        ``diffusion/empirical_score``
+
+    Example:
+        >>> import torch
+        >>> from memolib.memorization import nearest_ratio
+        >>> data = torch.tensor([[0.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
+        >>> nearest_ratio(torch.tensor([[4.0, 0.0], [1.0, 0.0]]), data)
+        tensor([0.0000, 0.3333])
     """
     data = as_points("data", data)
-    if len(data) < 2:
-        raise ValueError(f"data has {len(data)} point; allowed are two or more")
+    data = data if data.dtype.itemsize > 2 else data.float()
     x = as_points("x", x, data.shape[1]).to(data)
-    rows = max(1, 4_000_000 // len(data))  # blocks of some tens of MB
-    near = [
-        torch.cdist(b, data, compute_mode="donot_use_mm_for_euclid_dist").topk(2, 1, False).values
-        for b in x.split(rows)
-    ]
-    d1, d2 = torch.cat(near).T
+    if (data == data[0]).all():
+        raise ValueError(f"data has {len(data)} points, all equal; allowed are two different ones or more")
+    d1, d2 = _two_nearest(x, data)
+    tied = d1 == d2  # a datum that occurs twice, perhaps
+    if tied.any():
+        d1[tied], d2[tied] = _two_nearest(x[tied], data.unique(dim=0))
     return d1 / d2
+
+
+def _two_nearest(x: torch.Tensor, data: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Distances to the nearest and the second nearest datum, by differences, in blocks of tens of MB."""
+    blocks = x.split(max(1, 4_000_000 // len(data)))
+    near = [torch.cdist(b, data, compute_mode="donot_use_mm_for_euclid_dist").topk(2, 1, False).values for b in blocks]
+    d1, d2 = torch.cat(near).T
+    return d1.clone(), d2.clone()
+
+
+def copies(x, data, fresh, *, level: float = 0.01) -> torch.Tensor:
+    """Tell which points are copies: nearer to their nearest datum, in d1/d2, than nearly all fresh points are.
+
+    Args:
+        x: points to judge, such as samples of a model, shape (n, d).
+        data: the training data, shape (N, d), two different points or more.
+        fresh: the control, points of the same law that no model was trained on, shape (m, d).
+        level: share of fresh points that pass for copies, above 0 and below 1.
+
+    Returns:
+        1 for copies and 0 for others, shape (n,), float64: its mean is the share of copies.
+
+    Source:
+        The control: this book.
+
+    Chapter:
+        ``networks/images``
+
+    Example:
+        >>> from memolib.memorization import copies
+        >>> from memolib.points import gaussian
+        >>> data, fresh = gaussian(100, 5, seed=0), gaussian(1_000, 5, seed=1)
+        >>> copies(data[:4] + 1e-3, data, fresh).mean()
+        tensor(1., dtype=torch.float64)
+    """
+    level = real("level", level, minimum=0, strict=True)
+    if level >= 1:
+        raise ValueError(f"level is {level}; allowed are numbers below 1")
+    return (nearest_ratio(x, data) < nearest_ratio(fresh, data).quantile(level)).double()
 
 
 def pointwise_information(y, law, t, seed=None) -> torch.Tensor:
@@ -72,17 +126,21 @@ def collapse_time(y, law, N: float, seed=None) -> CollapseTime:
         y: data points, fresh from the law or held out, shape (n, d), n at least 2.
         law: their law, with ``log_density(x, t)``; for a pool of data see ``pointwise_information``.
         N: number of training points, above 1.
-        seed: int: the same noise at every t.
+        seed: int or ``numpy.random.Generator``, of the noise, which is the same at every t.
     Returns: CollapseTime. Raises: ValueError for other arguments. Source and Chapter: ``manifold/curved_manifolds``.
     """
     y, log_n = as_points("y", y), np.log(real("N", N, minimum=1, strict=True))
     if len(y) < 2 or not float(y.var(dim=0).sum()) > 0:
         raise ValueError(f"y has {len(y)} points, all equal; allowed are two or more that are not")
-    noise = gaussian(*y.shape, seed=None if seed is None else [seed, 1])
+    if isinstance(law, Averages) and float(N) >= law.shape[0]:
+        raise ValueError(f"N is {N:g}; allowed, with a pool of {law.shape[0]} data as law, are numbers below that")
+    if not isinstance(seed, np.random.Generator):
+        seed = None if seed is None else [count("seed", seed, minimum=0), 1]
+    noise = gaussian(*y.shape, seed=seed)
 
     @cache
     def nats(log_t: float) -> np.ndarray:
-        return _information(y, y + np.exp(log_t / 2) * noise, law, np.exp(log_t)).numpy()
+        return _information(y, y + np.exp(log_t / 2) * noise, law, np.exp(log_t)).cpu().numpy()
 
     # a Gaussian of the same covariance collapses earlier: walk down from there, so that t is never much too small
     variances = np.linalg.eigvalsh(np.cov(y.T.numpy()).reshape(y.shape[1], -1)).clip(min=0)
@@ -107,18 +165,23 @@ class Profile(NamedTuple):
         t: noise variances, shape (T,), unit of the data squared.
         log_odds: of the own point against all others, ``ln w - ln(1-w)``, shape (T, n); ``sigmoid`` gives the weight w.
         participation: Y, shape (T, n); ``1/Y`` is N_eff.
+        N: number of data.
     """
 
     t: torch.Tensor
     log_odds: torch.Tensor
     participation: torch.Tensor
+    N: int
 
-    def information(self, N: int) -> torch.Tensor:
-        """Pointwise information in nats, shape (T, n): ``ln(N-1)`` + log_odds, the pool being the other N - 1 data.
+    def information(self) -> torch.Tensor:
+        """Give the pointwise information in nats, ``ln(N-1)`` + log_odds: the pool are the other N - 1 data.
 
-        N is the number of data that ``profile`` was given. On average too high, as with every pool.
+        On average it is too high, as with every pool.
+
+        Returns:
+            Shape (T, n).
         """
-        return self.log_odds + np.log(N - 1)
+        return self.log_odds + np.log(self.N - 1)
 
 
 def profile(data, t, *, n: int | None = None, seed=None) -> Profile:
@@ -145,7 +208,8 @@ def profile(data, t, *, n: int | None = None, seed=None) -> Profile:
         raise ValueError(f"t is {t}; allowed, shape (T,), are values of {lowest:.3g} or more for {y.dtype} data")
     rows = max(8, BLOCK_BYTES * 4 // (len(y) * y.element_size()))  # wide enough for the products to be fast
     parts = [_profile(y, squares, slice(i, min(i + rows, n)), times, rng) for i in range(0, n, rows)]
-    return Profile(torch.from_numpy(times.copy()), *(torch.cat(sums, dim=1) for sums in zip(*parts, strict=True)))
+    log_odds, participation = (torch.cat(sums, dim=1) for sums in zip(*parts, strict=True))
+    return Profile(torch.from_numpy(times.copy()), log_odds, participation, len(y))
 
 
 def _profile(y: torch.Tensor, squares: torch.Tensor, rows: slice, times: np.ndarray, rng) -> tuple[torch.Tensor, ...]:
@@ -170,5 +234,7 @@ def _profile(y: torch.Tensor, squares: torch.Tensor, rows: slice, times: np.ndar
 
 
 def _information(y: torch.Tensor, x: torch.Tensor, law, t: float) -> torch.Tensor:
+    if not callable(getattr(law, "log_density", None)):
+        raise ValueError(f"law is {law!r}; allowed is one with log_density(x, t): of a law, or of data")
     log_conditional = -((x - y) ** 2).sum(dim=1) / (2 * t) - y.shape[1] / 2 * np.log(2 * np.pi * t)
     return log_conditional - law.log_density(x, t)

@@ -1,19 +1,18 @@
 """Networks as denoisers: a residual MLP for points, a small U-Net for images, and the wrapper that preconditions them.
 
-A network computes F(x, c), of order one in and out, c the noise level; ``Denoiser`` turns F into D. Parameters of
-``ResidualMLP`` may carry a leading axis of ensemble members, over which everything broadcasts: one product of stacked
-matrices instead of one for each member. float32; all is made of operations that ``torch.func`` differentiates.
+A network computes F(x, c), of order one in and out, c the noise level; ``NetworkDenoiser`` turns F into D. Parameters
+of ``ResidualMLP`` may carry a leading axis of ensemble members, over which everything broadcasts: one product of
+stacked matrices instead of one for each member. float32; all is made of operations that ``torch.func`` differentiates.
 """
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from memolib._tensors import as_noise
 from memolib._validate import count, real, real_array
+from memolib.denoisers import Denoiser
 
 N_FREQUENCIES = 4  # of c = ln(sigma)/4: waves of ln(sigma) from 16 to 2 long
 
@@ -53,7 +52,8 @@ def waves(c: torch.Tensor) -> torch.Tensor:
     Args:
         c: noise levels, any shape.
     """
-    angles = c[..., None] * (torch.pi / 2 * 2.0 ** torch.arange(N_FREQUENCIES, device=c.device))
+    octaves = torch.arange(N_FREQUENCIES, dtype=c.dtype, device=c.device)
+    angles = c[..., None] * (torch.pi / 2 * 2.0**octaves)
     return torch.cat([c[..., None], angles.sin(), angles.cos()], dim=-1)
 
 
@@ -167,8 +167,8 @@ class UNet(nn.Module):
 NETWORKS = {"ResidualMLP": ResidualMLP, "UNet": UNet}
 
 
-class Denoiser(nn.Module):
-    """A network as a denoiser; calling it with points (n, d) and a noise variance denoises.
+class NetworkDenoiser(Denoiser, nn.Module):
+    """A network as a denoiser; calling it denoises.
 
     Attributes:
         network: what computes F, with ``config`` and d.
@@ -177,6 +177,9 @@ class Denoiser(nn.Module):
     Source: Karras et al., arXiv 2206.00364, eq. 7. Chapter: ``networks/training``.
     """
 
+    takes_each = True
+    by_reverse = True
+
     def __init__(self, network: nn.Module, data_std: float, mean):
         """Wrap a network.
 
@@ -184,30 +187,33 @@ class Denoiser(nn.Module):
         """
         super().__init__()
         self.network, self.data_std = network, real("data_std", data_std, minimum=0, strict=True)
-        mean = real_array("mean", mean)
+        self.d, mean = network.d, real_array("mean", mean)
         if mean.shape != (network.d,):
             raise ValueError(f"mean has shape {mean.shape}; allowed is ({network.d},)")
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))  # it may be far from 0
 
     @property
     def size(self) -> int:
         """Number of parameters, to be compared with the N d numbers of a data set."""
         return sum(p.numel() for p in self.network.parameters())
 
+    @property
+    def place(self) -> torch.device:
+        """Where its parameters lie."""
+        return self.mean.device
+
+    def __repr__(self) -> str:
+        return f"NetworkDenoiser({', '.join(f'{k}={v}' for k, v in self.network.config.items())})"
+
     def forward(self, x, t) -> torch.Tensor:
-        """Denoise: shape (n, d), in x's precision; t is one noise variance, or one for each point, shape (n,)."""
-        # Shapes are checked, values of tensors are not: under torch.func.vmap there are none to look at.
-        x, d = torch.as_tensor(x), len(self.mean)
-        x = x if x.is_floating_point() else x.double()
-        if x.ndim != 2 or x.shape[1] != d:
-            raise ValueError(f"x has shape {tuple(x.shape)}; allowed is (n, {d})")
-        if np.ndim(t):
-            t = torch.as_tensor(t)
-            if t.shape != x.shape[:1]:
-                raise ValueError(f"t has shape {tuple(t.shape)}; allowed are one number or ({len(x)},)")
-        else:
-            t = torch.tensor([as_noise(t)])
-        p = preconditioning(t.to(x), self.data_std)
-        centred, single = x - self.mean, self.mean.dtype
+        """Denoise, as calling does."""
+        return self(x, t)
+
+    def _denoise(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        single = next(self.network.parameters()).dtype
+        t = t.to(x) if isinstance(t, torch.Tensor) else x.new_tensor([t])
+        p = preconditioning(t, self.data_std)
+        mean = self.mean.to(x)
+        centred = x - mean
         answer = self.network((p.inside[:, None] * centred).to(single), p.noise.to(single))
-        return (self.mean + p.skip[:, None] * centred + p.out[:, None] * answer).to(x)
+        return mean + p.skip[:, None] * centred + p.out[:, None] * answer

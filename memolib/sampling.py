@@ -11,8 +11,59 @@ from tqdm import tqdm
 
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count
+from memolib.denoisers import Denoiser
+from memolib.foreign import as_denoiser
 from memolib.points import gaussian
-from memolib.spectra import jacobian
+
+
+def sample(
+    denoiser, n: int, *, t_start: float | None = None, t_end: float = 1e-4, steps: int = 100, seed=None
+) -> torch.Tensor:
+    """Draw points from any denoiser, along its probability flow, from noise alone.
+
+    Args:
+        denoiser: a ``Denoiser``, or a model of which ``as_denoiser`` makes one, with its d.
+        n: number of points, 1 or more.
+        t_start: noise variance to start from, far above the data's; by default a hundred times the total variance of
+            the data, as the answers to much noise tell it.
+        t_end: noise variance at the end, above 0.
+        steps: number of steps, as for ``probability_flow``.
+        seed: int or ``numpy.random.Generator``.
+
+    Returns:
+        Shape (n, d), float64.
+
+    Chapter:
+        ``diffusion/noise_and_score``
+
+    Example:
+        >>> from memolib.manifolds import LinearManifold
+        >>> from memolib.sampling import sample
+        >>> made = sample(LinearManifold([4.0, 1.0]), 1_000, seed=0)
+        >>> [round(float(v), 1) for v in made.std(dim=0)]
+        [2.0, 1.0]
+    """
+    D = as_denoiser(denoiser)
+    if D.d is None:
+        raise ValueError(f"denoiser is {D!r}, of unknown d; allowed is one with it: as_denoiser(model, d=...)")
+    noise = gaussian(count("n", n), D.d, seed=seed)
+    if t_start is None:
+        t_start = 100 * _size(D, noise[:64])
+    return probability_flow(D, as_noise(t_start) ** 0.5 * noise, t_start, t_end, steps=steps)
+
+
+def _size(D: Denoiser, noise: torch.Tensor) -> float:
+    """Total variance of the data, with the square of their mean: of much noise x, ``D = mean + Cov x/t``."""
+    t = 1e4
+    for _ in range(10):
+        x = t**0.5 * noise
+        answers = D(x, t)
+        mean = answers.mean(dim=0)
+        size = float(((answers - mean) * x).sum(dim=1).mean().abs() + mean.square().sum())
+        if 100 * size <= t:
+            break
+        t = 1e4 * size
+    return size
 
 
 def probability_flow(
@@ -30,12 +81,13 @@ def probability_flow(
     Returns: points at t_end, shape (n, d). Raises: ValueError for other arguments.
     Source: Karras et al., arXiv 2206.00364, algorithm 1. Chapter: ``diffusion/noise_and_score``.
     """
-    x = as_points("x", x)
-    for here, there in _steps(t_start, t_end, steps, progress):
-        s, r = here**0.5, there**0.5
-        slope = (x - denoiser(x, here)) / s
-        guess = x + (r - s) * slope
-        x = x + (r - s) / 2 * (slope + (guess - denoiser(guess, there)) / r)
+    D, x = as_denoiser(denoiser), as_points("x", x)
+    with _graphs_of(x):
+        for here, there in _steps(t_start, t_end, steps, progress):
+            s, r = here**0.5, there**0.5
+            slope = (x - D(x, here)) / s
+            guess = x + (r - s) * slope
+            x = x + (r - s) / 2 * (slope + (guess - D(guess, there)) / r)
     return x
 
 
@@ -56,10 +108,11 @@ def reverse_sde(
     ``x_s = D + (s/t)(x - D) + sqrt(s (1 - s/t)) xi``. Returns, Raises and Chapter: as for ``probability_flow``.
     Source: Ho, Jain and Abbeel, arXiv 2006.11239, in variance-exploding form.
     """
-    x, rng = as_points("x", x), np.random.default_rng(seed)
-    for here, there in _steps(t_start, t_end, steps, progress):
-        D, kept = denoiser(x, here), there / here
-        x = D + kept * (x - D) + (there * (1 - kept)) ** 0.5 * gaussian(*x.shape, seed=rng).to(x)
+    D, x, rng = as_denoiser(denoiser), as_points("x", x), np.random.default_rng(seed)
+    with _graphs_of(x):
+        for here, there in _steps(t_start, t_end, steps, progress):
+            mean, kept = D(x, here), there / here
+            x = mean + kept * (x - mean) + (there * (1 - kept)) ** 0.5 * gaussian(*x.shape, seed=rng).to(x)
     return x
 
 
@@ -77,21 +130,22 @@ def flow_log_density(denoiser, x, t_start: float, t_end: float, *, steps: int = 
     Returns: shape (n,); the density's unit is that of the data to the power -d. Raises: ValueError for other arguments.
     Source: Song et al., arXiv 2011.13456, section 4.3. Chapter: ``diffusion/noise_and_score``.
     """
-    x, t_start, t_end = as_points("x", x), as_noise(t_start), as_noise(t_end)
+    D, x, t_start, t_end = as_denoiser(denoiser), as_points("x", x), as_noise(t_start), as_noise(t_end)
     if t_end <= t_start:
         raise ValueError(f"t_end is {t_end:g}; allowed are noise variances above t_start = {t_start:g}")
     d, gained = x.shape[1], torch.zeros_like(x[:, 0])
 
     def rate(points: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Slopes by ln t: of the points, and of the loss of log density."""
-        trace = jacobian(denoiser, points, t).diagonal(dim1=1, dim2=2).sum(dim=1)
-        return (points - denoiser(points, t)) / 2, (d - trace) / 2
+        trace = D.jacobian(points, t).diagonal(dim1=1, dim2=2).sum(dim=1)
+        return (points - D(points, t)) / 2, (d - trace) / 2
 
-    for there, here in reversed(list(_steps(t_end, t_start, steps, False))):
-        step = np.log(there / here)
-        v, g = rate(x, here)
-        v_guess, g_guess = rate(x + step * v, there)
-        x, gained = x + step / 2 * (v + v_guess), gained + step / 2 * (g + g_guess)
+    with _graphs_of(x):
+        for there, here in reversed(list(_steps(t_end, t_start, steps, False))):
+            step = np.log(there / here)
+            v, g = rate(x, here)
+            v_guess, g_guess = rate(x + step * v, there)
+            x, gained = x + step / 2 * (v + v_guess), gained + step / 2 * (g + g_guess)
     return gained - (x**2).sum(dim=1) / (2 * t_end) - d / 2 * np.log(2 * np.pi * t_end)
 
 
@@ -102,3 +156,8 @@ def _steps(t_start: float, t_end: float, steps: int, progress: bool):
         raise ValueError(f"t_start is {t_start:g}; allowed are noise variances above t_end = {t_end:g}")
     times = np.geomspace(t_start, t_end, count("steps", steps) + 1)
     return tqdm(list(pairwise(map(float, times))), disable=not progress, desc="removing noise")
+
+
+def _graphs_of(x: torch.Tensor):
+    """Keep graphs where x has one, so that else the memory does not grow with the steps."""
+    return torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad)

@@ -8,76 +8,79 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.func import jvp, vjp, vmap
 
+from memolib import _derivatives
+from memolib._derivatives import TOGETHER
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count
+from memolib.denoisers import Denoiser
+from memolib.foreign import as_denoiser
 
 METHODS = ("exact", "perturbation")
-# As many points, or directions at points, go at once as have this many numbers in all: enough for large operations (of
-# 30 coordinates, all directions of 72 points), few enough for a U-Net's layers, which take some 500 times as many.
-# Forward mode computes the answer anew for each part, and so takes parts twice as large.
-TOGETHER = 2**16
 
 
 def jacobian(denoiser, x, t) -> torch.Tensor:
-    """Jacobian of a denoiser: its own where it offers one, of a network by reverse mode, else by forward mode.
+    """Give the Jacobian of a denoiser: its own where it offers one, else by automatic differentiation.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        denoiser: a ``Denoiser``, or a function of points (n, d) and a noise variance, giving (n, d), of which
+            ``as_denoiser`` makes one.
         x: points, shape (n, d).
         t: noise variance, above 0.
-    Returns: shape (n, d, d); ``[i, a, b]`` is the derivative of D_a by x_b at point i.
-    Raises: ValueError otherwise. Source: Achilli et al., arXiv 2410.08727. Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        Shape (n, d, d); ``[i, a, b]`` is the derivative of D_a by x_b at point i.
+
+    Source:
+        Achilli et al., arXiv 2410.08727.
+
+    Chapter:
+        ``manifold/losing_dimensions``
     """
-    x, t = as_points("x", x), as_noise(t)
-    if hasattr(denoiser, "jacobian"):
-        return denoiser.jacobian(x, t)
-    return (reverse_mode if isinstance(denoiser, torch.nn.Module) else forward_mode)(denoiser, x, t)
+    return as_denoiser(denoiser).jacobian(x, t)
 
 
 def forward_mode(denoiser, x, t) -> torch.Tensor:
-    """Jacobian by d forward-mode derivatives of the whole batch; result, errors and chapter as for ``jacobian``.
+    """Give the Jacobian by d forward-mode derivatives of the whole batch, whatever else the denoiser offers.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, built from torch operations (``torch.func``).
+        denoiser: as for ``jacobian``.
         x: points, shape (n, d).
         t: noise variance, above 0.
+
+    Returns:
+        Shape (n, d, d).
+
+    Chapter:
+        ``manifold/losing_dimensions``
     """
-    x, t = as_points("x", x), as_noise(t)
-
-    def along(direction: torch.Tensor) -> torch.Tensor:
-        return jvp(lambda points: denoiser(points, t), (x,), (direction.expand_as(x),))[1]
-
-    return _each(along, x, 0, 2 * TOGETHER)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 2, 0)
+    D, x, t = as_denoiser(denoiser), as_points("x", x), as_noise(t)
+    return _derivatives.forward(lambda points: D(points, t), x)
 
 
 def reverse_mode(denoiser, x, t) -> torch.Tensor:
-    """Jacobian by d reverse-mode derivatives, half the time for networks; result, errors, chapter as for ``jacobian``.
+    """Give the Jacobian by d reverse-mode derivatives: half the time for networks.
 
     Args:
-        denoiser: as for ``forward_mode``, and without ``torch.no_grad``, from which all derivatives would come out 0.
+        denoiser: as for ``jacobian``.
         x: points, shape (n, d).
         t: noise variance, above 0.
+
+    Returns:
+        Shape (n, d, d).
+
+    Chapter:
+        ``networks/training``
     """
-    x, t = as_points("x", x), as_noise(t)
-    pull = vjp(lambda points: denoiser(points, t), x)[1]
-
-    def across(direction: torch.Tensor) -> torch.Tensor:
-        return pull(direction.expand_as(x))[0]
-
-    return _each(across, x, 0, TOGETHER)(torch.eye(x.shape[1], dtype=x.dtype, device=x.device)).permute(1, 0, 2)
+    D, x, t = as_denoiser(denoiser), as_points("x", x), as_noise(t)
+    return _derivatives.reverse(lambda points: D(points, t), x)
 
 
-def _each(derivative, x: torch.Tensor, dim: int, together: int):
-    """Take a derivative at x along each of a stack of directions, as many at once as have so many numbers together."""
-    return vmap(derivative, dim, dim, chunk_size=max(1, together // x.numel()))
-
-
-def _denoise(denoiser, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Denoise points of shape (..., d), a part of them at a time."""
+def _denoise(denoiser: Denoiser, x: torch.Tensor, t: float) -> torch.Tensor:
+    """Denoise points of shape (..., d), a part of them at a time, without graphs but where x has one."""
     parts = x.flatten(0, -2).split(max(1, TOGETHER // x.shape[-1]))
-    return torch.cat([denoiser(part, t) for part in parts]).reshape(x.shape)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+        return torch.cat([denoiser(part, t) for part in parts]).reshape(x.shape)
 
 
 def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
@@ -91,17 +94,20 @@ def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
             finite kick (the public experiments kick along a random orthogonal basis).
     Returns: shape (n, d). Raises, Source and Chapter: as for ``jacobian``; ValueError for an unknown method.
     """
-    x, t = as_points("x", x), as_noise(t)
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
-    if method == "exact" and hasattr(denoiser, "spectrum"):
-        return denoiser.spectrum(x, t)
+    D = as_denoiser(denoiser)
     if method == "exact":
-        G = jacobian(denoiser, x, t)
-    else:
-        kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
-        G = (_denoise(denoiser, x + kicks, t) - _denoise(denoiser, x - kicks, t)).permute(1, 2, 0) / (2 * t**0.5)
+        return D.spectrum(x, t)
+    x, t = _single(as_points("x", x)), as_noise(t)
+    kicks = t**0.5 * torch.eye(x.shape[1], dtype=x.dtype, device=x.device)[:, None]
+    G = (_denoise(D, x + kicks, t) - _denoise(D, x - kicks, t)).permute(1, 2, 0) / (2 * t**0.5)
     return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
+
+
+def _single(x: torch.Tensor) -> torch.Tensor:
+    """Points in single precision at least, which eigenvalue routines ask for."""
+    return x if x.dtype.itemsize > 2 else x.float()
 
 
 def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> torch.Tensor:
@@ -118,7 +124,8 @@ def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> to
     Returns: falling, shape (n, d); the mean over copies, so that their number only sets the noise. Raises: ValueError
     for other arguments. Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter: ``networks/training``.
     """
-    x, t, rng = as_points("x", x), as_noise(t), np.random.default_rng(seed)
+    x, t, rng = _single(as_points("x", x)), as_noise(t), np.random.default_rng(seed)
+    denoiser = as_denoiser(denoiser)
     copies, values = 4 * x.shape[1] if copies is None else count("copies", copies), []
     for point in x:
         noisy = point + t**0.5 * torch.from_numpy(rng.standard_normal((copies, x.shape[1]))).to(x)
@@ -155,18 +162,15 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
     Returns: Leading. Raises: ValueError for other arguments.
     Source: Musco and Musco, arXiv 1504.05477, algorithm 2. Chapter: ``networks/training``.
     """
-    x, t = as_points("x", x), as_noise(t)
+    D, x, t = as_denoiser(denoiser), _single(as_points("x", x)), as_noise(t)
     n, d = x.shape
     k, blocks = count("k", k, maximum=d), count("blocks", blocks)
 
-    def answer(points: torch.Tensor) -> torch.Tensor:
-        return denoiser(points, t).to(x)
-
-    pull = vjp(answer, x)[1]
-
     def product(V: torch.Tensor) -> torch.Tensor:
-        push = _each(lambda v: jvp(answer, (x,), (v,))[1], x, -1, 2 * TOGETHER)
-        return (push(V) + _each(lambda v: pull(v)[0], x, -1, TOGETHER)(V)) / 2
+        """Of the symmetric part of G with vectors, shape (n, d, width)."""
+        directions = V.permute(2, 0, 1)
+        both = D.products(x, t, directions), D.products(x, t, directions, transposed=True)
+        return (both[0] + both[1]).permute(1, 2, 0) / 2
 
     width = k + max(8, k // 10)
     width = d if (blocks + 1) * width >= d else width  # then the whole space costs no more

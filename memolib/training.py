@@ -23,11 +23,12 @@ from tqdm import tqdm
 from memolib import checkpoints as files
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count, real
-from memolib.networks import NETWORKS, Denoiser, preconditioning
+from memolib.networks import NETWORKS, NetworkDenoiser, preconditioning
 
 BLOCK = 2**18  # about as many Gaussian numbers are drawn at once for a member, in at most 64 steps
 STREAM = 2206  # so that no data set's seed gives the same numbers
 WINDOWS = 200  # averages that a loss curve is thinned to
+DIVERGED = 1e3  # a loss that no run comes back from: that of F = 0 is 1
 WARM_UP, CLIP, BETAS = 200, 1.0, (0.9, 0.99)  # steps; norm of a member's gradient; of Adam's two moments
 
 
@@ -42,10 +43,10 @@ class Trained(NamedTuple):
         seconds: of training, over all processes that the run went through.
     """
 
-    denoisers: list[Denoiser]
+    denoisers: list[NetworkDenoiser]
     steps: np.ndarray
     losses: np.ndarray
-    snapshots: dict[int, list[Denoiser]]
+    snapshots: dict[int, list[NetworkDenoiser]]
     seconds: float
 
 
@@ -89,9 +90,7 @@ def train(
     """
     if type(network) not in NETWORKS.values():
         raise ValueError(f"network is {network!r}; allowed are {' and '.join(NETWORKS)}")
-    sets = [
-        as_points("data", y, network.d).detach().float() for y in (data if isinstance(data, list | tuple) else [data])
-    ]
+    sets = [as_points("data", y, network.d).detach() for y in (data if isinstance(data, list | tuple) else [data])]
     seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
     if not sets or not seeds or (len(sets) != len(seeds) and min(len(sets), len(seeds)) > 1):
         raise ValueError(f"seeds are {len(seeds)} for {len(sets)} data sets; allowed are as many, or one of either")
@@ -104,9 +103,9 @@ def train(
     n, device = max(len(sets), len(seeds)), sets[0].device
     sets, seeds = sets * (n // len(sets)), seeds * (n // len(seeds))
     members = [_Member(y, seed, t_range) for y, seed in zip(sets, seeds, strict=True)]
-    config = {"network": network.config, "steps": steps, "seeds": seeds, "batch": batch, "rate": rate}
-    config |= {"average": average, "snapshots": marks, "t_range": [m.t_range for m in members]}
-    config |= {"data": [files.digest({"data": y}) for y in sets]}
+    config = {"data": [files.digest({"data": y}) for y in sets], "network": network.config, "steps": steps}
+    config |= {"seeds": seeds, "batch": batch, "rate": rate, "average": average, "snapshots": marks}
+    config |= {"t_range": [m.t_range for m in members]}
 
     window = math.ceil(steps / WINDOWS)
     start = [parameters_to_vector(files.build(network.config, m.seed).parameters()).detach() for m in members]
@@ -118,8 +117,8 @@ def train(
         state, done, before = found[0], found[1]["done"], found[1]["seconds"]
     state = {name: tensor.to(device) for name, tensor in state.items()}
     predict, leaves = _stacked(network, state["parameters"])
-    data_std = torch.tensor([m.data_std for m in members], device=device)[:, None]
-    points = torch.cat([m.data - m.mean for m in members])
+    data_std = torch.tensor([m.data_std for m in members], dtype=torch.float32, device=device)[:, None]
+    points = torch.cat([m.data for m in members])
     which = torch.tensor([sorted(set(seeds)).index(seed) for seed in seeds], device=device)
 
     def advance(rows: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, rates: torch.Tensor) -> torch.Tensor:
@@ -138,9 +137,16 @@ def train(
             losses = one(*draws(step))
             state["losses"][step // window] += losses
             done = step + 1
+            due = checkpoints and (done % every == 0 or done == stop)
+            # before anything is kept; on a GPU not at each step, where asking would cost more than the step
+            if (device.type == "cpu" or due or done % 100 == 0 or done == stop) and not (losses < DIVERGED).all():
+                raise ValueError(
+                    f"rate is {rate:g}: at step {done:,} the loss is {float(losses.max()):.3g}, and training has "
+                    "diverged; allowed are lower rates"
+                )
             if done in marks:
                 state[f"snapshot {done}"] = state["average"].clone()
-            if checkpoints and (done % every == 0 or done == stop):
+            if due:
                 seconds = before + time.perf_counter() - began
                 files.checkpoint(checkpoints, done, state, {"config": config, "done": done, "seconds": seconds})
             if done % 100 == 0 and not bar.disable:
@@ -215,17 +221,18 @@ class _Member:
     def __init__(self, data: torch.Tensor, seed: int, t_range):
         if (data == data[0]).all():
             raise ValueError(f"data has {len(data)} equal points; allowed are data sets with two different ones")
-        self.data, self.mean, self.seed = data, data.mean(dim=0), seed
-        centred = data - self.mean
+        self.mean, self.seed = data.double().mean(dim=0), seed  # of data far from 0 too
+        centred = (data.double() - self.mean).float()
+        self.data = centred
         self.data_std = float(centred.square().mean().sqrt())
         ends = ((self.data_std / 30) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2) if t_range is None else t_range
         if np.shape(ends) != (2,) or not as_noise(ends[0]) < as_noise(ends[1]):
             raise ValueError(f"t_range is {t_range}; allowed are a noise variance and a larger one")
         self.t_range = [float(end) for end in ends]
 
-    def denoiser(self, config: dict, row: torch.Tensor) -> Denoiser:
+    def denoiser(self, config: dict, row: torch.Tensor) -> NetworkDenoiser:
         """Wrap a row of parameters."""
-        made = Denoiser(files.build(config), self.data_std, self.mean.cpu()).to(row.device)
+        made = NetworkDenoiser(files.build(config), self.data_std, self.mean.cpu()).to(row.device)
         vector_to_parameters(row.clone(), made.network.parameters())
         return made.eval().requires_grad_(False)
 
@@ -264,7 +271,7 @@ class _Draws:
             t.append(np.exp(low + (high - low) * strata[m.seed]).astype(np.float32))
         block = [torch.from_numpy(np.stack(v, axis=1)) for v in (rows, t, list(noise.values()))]
         steps = range(number * self.shape[0], (number + 1) * self.shape[0])
-        return [*block, torch.tensor([self.rates(step) for step in steps])]
+        return [*block, torch.tensor([self.rates(step) for step in steps], dtype=torch.float32)]
 
 
 class _Recorded:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from memolib import checkpoints, datasets
+from memolib.denoisers import Denoiser
 from memolib.memorization import nearest_ratio
-from memolib.networks import Denoiser, UNet
+from memolib.networks import UNet
 from memolib.points import add_noise, gaussian
 from memolib.sampling import probability_flow
 from memolib.spectra import asymmetry, jacobian

@@ -20,7 +20,7 @@ SUBSETS, STEPS, VIEWS = 4, 40, 2_500  # at most four disjoint subsets of a size
 def one_subset(y: torch.Tensor, times: np.ndarray, seed: int, n: int | None = None) -> dict[str, list[float]]:
     """Averages over the images of a data set (the first n), at each noise variance."""
     seen = profile(y, times, n=n, seed=seed)
-    own, information = torch.sigmoid(seen.log_odds), seen.information(len(y))
+    own, information = torch.sigmoid(seen.log_odds), seen.information()
     deciles = torch.quantile(own.double(), torch.tensor([0.1, 0.9], dtype=torch.float64), dim=1)
     values = {
         "own_weight": own.mean(dim=1),

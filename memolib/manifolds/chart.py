@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy.special import roots_legendre
 
+from memolib._derivatives import forward
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count, real
+from memolib.denoisers import Denoiser
 from memolib.empirical import Empirical
-from memolib.spectra import forward_mode
 
 LATENTS = {"angle": (2 * np.pi) ** 2 / 12, "unit": 1 / 12, "normal": 1.0}  # the variance of each kind of coordinate
 SPACING = 0.7  # of quadrature nodes, in units of sqrt(t)/speed: the trapezoid rule's error is exp(-2 (pi/0.7)^2)
@@ -34,7 +36,26 @@ class Tangent(NamedTuple):
     log_density: torch.Tensor
 
 
-class ChartManifold:
+# Functions of this module, and not inside others, so that a law can be sent to another process.
+
+
+def _circle(radius: float, z: torch.Tensor) -> torch.Tensor:
+    return radius * torch.cat([z.cos(), z.sin()], dim=1)
+
+
+def _torus(radius: float, tube: float, z: torch.Tensor) -> torch.Tensor:
+    along, around = z.T
+    out = radius + tube * around.cos()
+    return torch.stack([out * along.cos(), out * along.sin(), tube * around.sin()], dim=1)
+
+
+def _swiss_roll(turns: float, width: float, z: torch.Tensor) -> torch.Tensor:
+    angle = 2 * np.pi * turns * z[:, 0]
+    radius = (1 + 2 * z[:, 0]) / 3
+    return torch.stack([radius * angle.cos(), radius * angle.sin(), width * z[:, 1]], dim=1)
+
+
+class ChartManifold(Denoiser):
     """Data ``y = chart(z)``, the coordinates z independent and of known law; calling it denoises, by quadrature.
 
     A quadrature is an empirical denoiser whose points are the nodes, with the rule's weights: as many points as it
@@ -48,6 +69,9 @@ class ChartManifold:
     Source: this book. Chapter: ``manifold/curved_manifolds``.
     """
 
+    precision = torch.float64
+    place = "cpu"
+
     def __init__(self, chart: Callable[[torch.Tensor], torch.Tensor], latent: Sequence[str]):
         """Make a law from its chart and the law of each coordinate.
 
@@ -60,13 +84,13 @@ class ChartManifold:
         y = as_points("chart(z)", chart(z))
         if len(y) != len(z):
             raise ValueError(f"chart(z) has shape {tuple(y.shape)}; allowed is ({len(z)}, d), a point for each z")
-        self.dimension = y.shape[1]
+        self.d = y.shape[1]
         # the largest slopes, also where only the outermost nodes of normal coordinates reach
         normal = torch.tensor([kind == "normal" for kind in self.latent])
         outer = torch.where(
             normal, REACH * (2 * torch.rand(z.shape, generator=torch.Generator().manual_seed(0)) - 1), z
         )
-        self._speeds = self._slopes(torch.cat([z, outer])).norm(dim=1).amax(dim=0).clamp(min=1e-12)
+        self._speeds = self._slopes(torch.cat([z, outer])).norm(dim=1).amax(dim=0).clamp(min=1e-12).numpy()
         self._nodes = (0.0, None)
 
     @classmethod
@@ -78,7 +102,7 @@ class ChartManifold:
         Returns: ChartManifold, m = 1, d = 2. Raises: ValueError otherwise.
         """
         radius = real("radius", radius, minimum=0, strict=True)
-        return cls(lambda z: radius * torch.cat([z.cos(), z.sin()], dim=1), ["angle"])
+        return cls(partial(_circle, radius), ["angle"])
 
     @classmethod
     def torus(cls, radius: float = 1.0, tube: float = 0.4) -> "ChartManifold":
@@ -92,13 +116,7 @@ class ChartManifold:
         radius, tube = (real(name, v, minimum=0, strict=True) for name, v in (("radius", radius), ("tube", tube)))
         if tube >= radius:
             raise ValueError(f"tube is {tube}; allowed are numbers below the radius, {radius}")
-
-        def chart(z: torch.Tensor) -> torch.Tensor:
-            along, around = z.T
-            out = radius + tube * around.cos()
-            return torch.stack([out * along.cos(), out * along.sin(), tube * around.sin()], dim=1)
-
-        return cls(chart, ["angle", "angle"])
+        return cls(partial(_torus, radius, tube), ["angle", "angle"])
 
     @classmethod
     def swiss_roll(cls, turns: float = 1.5, width: float = 1.0) -> "ChartManifold":
@@ -111,12 +129,7 @@ class ChartManifold:
         length. Raises: ValueError for other arguments.
         """
         turns, width = (real(name, v, minimum=0, strict=True) for name, v in (("turns", turns), ("width", width)))
-
-        def chart(z: torch.Tensor) -> torch.Tensor:
-            angle, radius = 2 * np.pi * turns * z[:, 0], (1 + 2 * z[:, 0]) / 3
-            return torch.stack([radius * angle.cos(), radius * angle.sin(), width * z[:, 1]], dim=1)
-
-        return cls(chart, ["unit", "unit"])
+        return cls(partial(_swiss_roll, turns, width), ["unit", "unit"])
 
     def latents(self, n: int, seed=None) -> torch.Tensor:
         """Draw hidden coordinates, shape (n, m), that ``chart`` makes data of; else as ``LinearManifold.sample``."""
@@ -165,27 +178,20 @@ class ChartManifold:
 
     def _counts(self, t: float) -> list[int]:
         """Nodes along each coordinate."""
-        return [max(FEWEST, int(n) + 1) for n in self._spans() * self._speeds.numpy() / (SPACING * t**0.5)]
+        return [max(FEWEST, int(n) + 1) for n in self._spans() * self._speeds / (SPACING * t**0.5)]
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise; arguments, result and errors as for ``LinearManifold``, or t too small for ``quadrature``."""
-        return self.quadrature(t)(x, t).to(as_points("x", x))
+    def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self.quadrature(t)._denoise(x, t)
 
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
-        return (self(x, t) - as_points("x", x)) / as_noise(t)
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self.quadrature(t)._jacobian(x, t)
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``."""
-        return self.quadrature(t).jacobian(x, t).to(as_points("x", x))
-
-    def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
-        return self.quadrature(t).log_density(x, t).to(as_points("x", x))
+    def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self.quadrature(t)._log_density(x, t)
 
     def _slopes(self, z: torch.Tensor) -> torch.Tensor:
         """Derivative of the chart by each coordinate, shape (n, d, m)."""
-        return forward_mode(lambda points, _: self.chart(points), z, 1.0)
+        return forward(self.chart, z)
 
     def _spans(self) -> np.ndarray:
         # Gauss and Legendre's nodes are pi/2 times as far apart in the middle as they are on average

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from memolib._tensors import as_noise, as_points
+from memolib._tensors import as_noise, as_points, held, visible
 from memolib._validate import count
 from memolib.manifolds.chart import ChartManifold
 from memolib.points import gaussian
@@ -54,10 +54,10 @@ class HiddenManifold(ChartManifold):
         Raises: ValueError for an F that is not a matrix, an f that gives no points, fewer than 100 samples or 2 m, or
         a seed that is no int 0 or more.
         """
-        self.F = as_points("F", F).to(torch.float64)
+        self.F = held("F", F).to(torch.float64)
         m, seed = self.F.shape[1], count("seed", seed, minimum=0)
         self.f, self.samples = f, count("samples", samples, minimum=max(100, 2 * m))
-        super().__init__(lambda z: f(z @ self.F.T.to(z)), ["normal"] * m)
+        super().__init__(self._of_latents, ["normal"] * m)
         self._draws, self._local = gaussian(self.samples, m, seed=seed), round((1 - PRIOR) * self.samples)
         self._starts = gaussian(STARTS, m, seed=[seed, 1])
         # exact mean and covariance of the local draws: a flat manifold has no sampling error but for the prior's share
@@ -66,35 +66,41 @@ class HiddenManifold(ChartManifold):
         root = torch.linalg.cholesky(local.T @ local / self._local)
         local.copy_(torch.linalg.solve_triangular(root, local.T, upper=False).T)
 
+    def _of_latents(self, z: torch.Tensor) -> torch.Tensor:
+        return self.f(z @ self.F.T.to(z))
+
     def posterior(self, x, t) -> Posterior:
-        """Average over the hidden coordinates of each point; arguments and errors as for ``LinearManifold``.
+        """Average over the hidden coordinates of each point.
 
-        Returns: Posterior; where an error is not small against sqrt(t), more samples are needed.
+        Args:
+            x: points, shape (n, d).
+            t: noise variance.
+
+        Returns:
+            ``Posterior``, in the precision of x; where an error is not small against sqrt(t), more samples are needed.
         """
-        return Posterior(*self._average(x, t, self._all_averages))
+        x, t = as_points("x", x, self.d), as_noise(t)
+        return Posterior(*(part.to(x) for part in self._average(x.double(), t, self._all_averages)))
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise; arguments, result and errors as for ``LinearManifold``."""
-        return self.posterior(x, t).mean
+    def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self._average(x, t, self._all_averages)[0]
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser, ``Cov(y|x)/t``; arguments, result and errors as for ``LinearManifold``."""
-        return self.posterior(x, t).jacobian
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self._average(x, t, self._all_averages)[2]
 
-    def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
-        return self._average(x, t, lambda y, logs, t: (self._log_density(y, logs, t),))[0]
+    def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self._average(x, t, lambda y, logs, t: (self._log_mean(y, logs, t),))[0]
 
-    def _average(self, x, t, of: Callable) -> list[torch.Tensor]:
+    def _average(self, x: torch.Tensor, t: float, of: Callable) -> list[torch.Tensor]:
         """Draw for blocks of points, and put together what ``of`` makes of the draws and their log weights."""
-        x, t = as_points("x", x, self.dimension), as_noise(t)
-        rows = max(1, BLOCK // (self.samples * self.dimension))
-        blocks = (of(*self._draw(block, t), t) for block in x.to(torch.float64).split(rows))
-        return [torch.cat(parts).to(x) for parts in zip(*blocks, strict=True)]
+        rows = max(1, BLOCK // (self.samples * self.d))
+        blocks = (of(*self._draw(block, t), t) for block in x.split(rows))
+        return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
 
     def _draw(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Data drawn for each x, shape (n, samples, d), and their log weights."""
-        mode, root = self._laplace(x, t)  # root root' = covariance of the linearised posterior
+        # root root' = covariance of the linearised posterior; where the draws lie is no part of a derivative
+        mode, root = self._laplace(x.detach(), t)
         prior = self._draws[self._local :].expand(len(x), -1, -1)
         z = torch.cat([mode[:, None] + self._draws[: self._local] @ root.mT, prior], dim=1)
         back = torch.linalg.solve_triangular(root, (z - mode[:, None]).mT, upper=False)
@@ -102,10 +108,10 @@ class HiddenManifold(ChartManifold):
         log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(dim=1, keepdim=True)
         proposal = torch.logaddexp(log_prior + np.log(PRIOR), log_local + np.log(1 - PRIOR))
         y = self.chart(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
-        return y, log_prior - proposal - (x[:, None] - y).square_().sum(dim=2) / (2 * t)
+        return y, log_prior - proposal - (x[:, None] - y).square().sum(dim=2) / (2 * t)
 
-    def _log_density(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> torch.Tensor:
-        log_norm = np.log(self.samples) + self.dimension / 2 * np.log(2 * np.pi * t)
+    def _log_mean(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> torch.Tensor:
+        log_norm = np.log(self.samples) + self.d / 2 * np.log(2 * np.pi * t)
         return torch.logsumexp(logs, dim=1) - log_norm
 
     def _all_averages(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
@@ -114,7 +120,7 @@ class HiddenManifold(ChartManifold):
         centred = y - mean
         error = (w**2 @ centred**2).sqrt()
         jacobian = centred.mT @ (w.mT * centred) / t
-        return mean[:, 0], error[:, 0], jacobian, self._log_density(y, logs, t)
+        return mean[:, 0], error[:, 0], jacobian, self._log_mean(y, logs, t)
 
     def _laplace(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Most probable z for each x, from several starts, and the root of the linearised posterior's covariance."""
@@ -133,7 +139,7 @@ class HiddenManifold(ChartManifold):
             H = J.mT @ J / t + unit
             step = torch.linalg.solve(H + damping * H.diagonal(dim1=1, dim2=2).diag_embed(), force)
             active = (force * step).sum(dim=1) > 1e-6  # nats left to gain; each point stops on its own
-            if not active.any():
+            if visible(active.any()) and not active.any():
                 break
             then = energy(z + step)
             better = active & (then < now)

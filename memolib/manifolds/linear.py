@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from memolib._tensors import as_noise, as_points
+from memolib._tensors import each_noise, held
 from memolib._validate import count, real_array
+from memolib.denoisers import Denoiser
 
 
 def random_rotation(d: int, seed=None) -> torch.Tensor:
@@ -21,16 +22,17 @@ def random_rotation(d: int, seed=None) -> torch.Tensor:
     return torch.from_numpy(q * np.sign(np.diag(r)))
 
 
-class LinearManifold:
+class LinearManifold(Denoiser):
     """Gaussian data with a given variance along each of d orthogonal directions; calling it denoises.
 
-    All methods of x and t take points x, shape (n, d), and one noise variance t, above 0, unit of the data squared,
-    and raise a ValueError for points of another dimension or t not above 0.
+    With ``u_k = variances[k]/t``, ``D = sum_k u_k/(1+u_k) (x.e_k) e_k``: the Jacobian is the same everywhere.
 
     Attributes:
         variances: shape (d,), unit of the data squared; 0, or tiny, off the manifold.
         basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
     """
+
+    takes_each = True
 
     def __init__(self, variances, basis=None):
         """Make a law from its variances and directions (the coordinate axes where no basis is given).
@@ -40,8 +42,8 @@ class LinearManifold:
         s2 = real_array("variances", variances, minimum=0)
         if s2.ndim != 1 or not s2.size:
             raise ValueError(f"variances has shape {s2.shape}; allowed is (d,) with d at least 1")
-        self.variances = torch.from_numpy(s2)
-        self.basis = as_points("basis", np.eye(s2.size) if basis is None else basis, s2.size).to(torch.float64)
+        self.variances, self.d = torch.from_numpy(s2.copy()), s2.size
+        self.basis = held("basis", np.eye(s2.size) if basis is None else basis, s2.size).to(torch.float64)
         error = (self.basis @ self.basis.T - torch.eye(s2.size)).abs().max() if len(self.basis) == s2.size else np.inf
         if error > 1e-8:
             raise ValueError(f"basis is off orthogonality by {error:.2g}; allowed is an orthogonal (d, d) matrix")
@@ -65,25 +67,23 @@ class LinearManifold:
         z = np.random.default_rng(seed).standard_normal((count("n", n), len(self.variances)))
         return (torch.from_numpy(z) * self.variances.sqrt()) @ self.basis.T
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise: ``D = sum_k u_k/(1+u_k) (x.e_k) e_k``, ``u_k = variances[k]/t``, shape (n, d)."""
-        x, t = as_points("x", x, len(self.variances)), as_noise(t)
-        shrink, basis = (self.variances / (t + self.variances)).to(x), self.basis.to(x)
-        return (x @ basis * shrink) @ basis.T
+    def _denoise(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        return (x @ self.basis.to(x) * self._shrink(x, t)) @ self.basis.to(x).T
 
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``, shape (n, d), unit one over the data's."""
-        x = as_points("x", x, len(self.variances))
-        return (self(x, t) - x) / as_noise(t)
+    def _score(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        return -(x @ self.basis.to(x) / (each_noise(t, x) + self.variances.to(x))) @ self.basis.to(x).T
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser, shape (n, d, d), the same at every point."""
-        x, t = as_points("x", x, len(self.variances)), as_noise(t)
-        G = (self.basis * (self.variances / (t + self.variances))) @ self.basis.T
-        return G.to(x).expand(len(x), -1, -1)
+    def _shrink(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        """``u/(1+u)`` of each direction, at each point where noise differs."""
+        return self.variances.to(x) / (each_noise(t, x) + self.variances.to(x))
 
-    def log_density(self, x, t) -> torch.Tensor:
-        """Log density of noisy data at x, shape (n,); the density's unit is that of the data to the power -d."""
-        x, spread = as_points("x", x, len(self.variances)), as_noise(t) + self.variances
-        squares = (x @ self.basis.to(x)) ** 2 / spread.to(x)
-        return -(squares + torch.log(2 * torch.pi * spread).to(x)).sum(dim=1) / 2
+    def _jacobian(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        basis, shrink = self.basis.to(x), self._shrink(x, t)
+        return ((basis * shrink[..., None, :]) @ basis.T).expand(len(x), -1, -1)
+
+    def _spectrum(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        return self._shrink(x, t).sort(descending=True).values.expand(len(x), -1)
+
+    def _log_density(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
+        spread = each_noise(t, x) + self.variances.to(x)
+        return -((x @ self.basis.to(x)) ** 2 / spread + torch.log(2 * torch.pi * spread)).sum(dim=1) / 2

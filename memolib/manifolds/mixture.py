@@ -3,11 +3,11 @@
 import numpy as np
 import torch
 
-from memolib._tensors import as_noise, as_points
 from memolib._validate import check_mixture, count, real
+from memolib.denoisers import Denoiser
 
 
-class GaussianMixture:
+class GaussianMixture(Denoiser):
     """Mixture of K Gaussians with variances along the axes; calling it denoises.
 
     Attributes:
@@ -22,10 +22,11 @@ class GaussianMixture:
         Raises: ValueError for other shapes, negative variances, or weights that are not above 0 with sum 1.
         """
         if weights is None:
-            weights = np.full(len(means), 1 / max(1, len(means)))
+            weights = np.full(np.shape(means)[:1], 1 / max(1, np.size(means, 0) if np.ndim(means) else 1))
         self.means, self.variances, self.weights = map(
             torch.tensor, check_mixture(means, variances, weights)
         )  # copies, float64
+        self.d = self.means.shape[1]
 
     @classmethod
     def two_classes(cls, separation: float, d: int, within: float = 1.0) -> "GaussianMixture":
@@ -37,53 +38,58 @@ class GaussianMixture:
             within: variance within a class, in each direction, 0 or more.
         Returns: GaussianMixture. Raises: ValueError for other arguments.
         """
-        mu = np.zeros(count("d", d))
+        d = count("d", d)
+        mu = np.zeros(d)
         mu[0] = real("separation", separation, minimum=0, strict=True) ** 0.5
         return cls([mu, -mu], np.full(d, real("within", within, minimum=0)))
 
     def sample(self, n: int, seed=None) -> torch.Tensor:
         """Draw data; arguments, result and errors as for ``LinearManifold``."""
-        rng = np.random.default_rng(seed)
-        label = rng.choice(len(self.weights), count("n", n), p=self.weights.numpy())
+        n, rng = count("n", n), np.random.default_rng(seed)
+        label = rng.choice(len(self.weights), n, p=self.weights.numpy())
         z = torch.from_numpy(rng.standard_normal((n, self.means.shape[1])))
         return self.means[label] + z * self.variances[label].sqrt()
 
     def log_posterior(self, x, t) -> torch.Tensor:
-        """Log probability of each component given x, shape (n, K); arguments and errors as for ``LinearManifold``."""
-        return torch.log_softmax(self._log_joint(x, t), dim=1)
+        """Give the log probability of each component.
 
-    def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
+        Args:
+            x: points, shape (n, d).
+            t: noise variance, one number or shape (n,).
+
+        Returns:
+            Shape (n, K).
+        """
+        return self._answer(lambda x, t: torch.log_softmax(self._log_joint(x, t), dim=1), x, t)
+
+    def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
         return torch.logsumexp(self._log_joint(x, t), dim=1)
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise; arguments, result and errors as for ``LinearManifold``."""
-        p = self.log_posterior(x, t).exp()
+    def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        p = torch.softmax(self._log_joint(x, t), dim=1)
         return sum(p[:, k : k + 1] * answer for k, answer in enumerate(self._answers(x, t)))
 
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
-        return (self(x, t) - as_points("x", x)) / as_noise(t)
+    def _score(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        p = torch.softmax(self._log_joint(x, t), dim=1)
+        parts = zip(self.means.to(x), (self.variances + t).to(x), strict=True)
+        return sum(p[:, k : k + 1] * (mean - x) / spread for k, (mean, spread) in enumerate(parts))
 
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser: the spread within components and between their answers, over t, shape (n, d, d)."""
-        p, answers = self.log_posterior(x, t).exp(), torch.stack(list(self._answers(x, t)), dim=1)
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """The spread within components and between their answers, over t."""
+        p = torch.softmax(self._log_joint(x, t), dim=1)
+        answers = torch.stack(list(self._answers(x, t)), dim=1)
         centred = answers - (p[:, :, None] * answers).sum(dim=1, keepdim=True)
-        G = torch.einsum("nk,nka,nkb->nab", p, centred, centred) / as_noise(t)
-        shrink = (self.variances / (as_noise(t) + self.variances)).to(p)
-        G.diagonal(dim1=1, dim2=2).add_(p @ shrink)
-        return G
+        between = torch.einsum("nk,nka,nkb->nab", p, centred, centred) / t
+        return between + torch.diag_embed(p @ (self.variances / (t + self.variances)).to(p))
 
-    def _log_joint(self, x, t) -> torch.Tensor:
-        x, t = as_points("x", x, self.means.shape[1]), as_noise(t)
+    def _log_joint(self, x: torch.Tensor, t: float) -> torch.Tensor:
         spread, means = (self.variances + t).to(x), self.means.to(x)
         logs = [
             -((x - m) ** 2 / v + torch.log(2 * torch.pi * v)).sum(dim=1) / 2 for m, v in zip(means, spread, strict=True)
         ]
         return torch.stack(logs, dim=1) + self.weights.log().to(x)
 
-    def _answers(self, x, t):
+    def _answers(self, x: torch.Tensor, t: float):
         """Give each component's own denoiser."""
-        x, t = as_points("x", x, self.means.shape[1]), as_noise(t)
         for m, v in zip(self.means.to(x), self.variances.to(x), strict=True):
             yield m + v / (t + v) * (x - m)

@@ -4,14 +4,15 @@ import numpy as np
 import torch
 from scipy.special import gammaln
 
-from memolib._tensors import as_noise, as_points
+from memolib._tensors import as_points
+from memolib.denoisers import Denoiser
 from memolib.manifolds.chart import Tangent
 from memolib.manifolds.linear import LinearManifold
 
 ROWS = 2_000  # points at a time where each needs an integral: arrays of tens of MB
 
 
-class SphereManifold:
+class SphereManifold(Denoiser):
     """Gaussian data divided by their norm (an angular central Gaussian law); calling it denoises.
 
     With ``b = x/t`` in the eigenbasis, and y of norm 1, all follows from ``M(b) = E exp(b.y)``: ``D = grad ln M``, and
@@ -26,13 +27,16 @@ class SphereManifold:
     Source: this book. Chapter: ``manifold/losing_dimensions``.
     """
 
+    precision = torch.float64
+    place = "cpu"
+
     def __init__(self, variances, basis=None):
         """Make a law from the variances and directions of the Gaussian.
 
         Raises: ValueError for negative variances or none above 0, or a basis that does not fit or is not orthogonal.
         """
         self._flat = LinearManifold(variances, basis)
-        self.variances, self.basis = self._flat.variances, self._flat.basis
+        self.variances, self.basis, self.d = self._flat.variances, self._flat.basis, self._flat.d
         if not self.variances.any():
             raise ValueError("variances is 0 in all directions; allowed are variances of which one is above 0")
         s2 = self.variances / self.variances.max()
@@ -66,34 +70,21 @@ class SphereManifold:
         variances = values[:, order].flip(1) * size[:, None] / rank
         return Tangent(vectors[:, :, order].flip(2), variances, log_density)
 
-    def __call__(self, x, t) -> torch.Tensor:
-        """Denoise; arguments, result and errors as for ``LinearManifold``."""
-        x = as_points("x", x, len(self.variances))
-        return (self._moments(x, as_noise(t))[0] @ self.basis.T).to(x)
+    def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        return self._moments(x, t)[0] @ self.basis.T
 
-    def score(self, x, t) -> torch.Tensor:
-        """Score ``(D - x)/t``; arguments, shape and errors as for denoising, unit one over the data's."""
-        x = as_points("x", x, len(self.variances))
-        return (self(x, t) - x) / as_noise(t)
-
-    def jacobian(self, x, t) -> torch.Tensor:
-        """Jacobian of the denoiser; arguments, result and errors as for ``LinearManifold``.
-
-        Rounding errors of its elements are about 1e-16/t, in units of the radius squared.
-        """
-        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+    def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        # Rounding errors of its elements are about 1e-16/t, in units of the radius squared.
         D, slope, b, curvature, _ = self._moments(x, t)
         G = torch.stack([torch.diag(f) for f in slope]) - D[:, :, None] * D[:, None, :]
         for k, weights in enumerate(curvature):
             steps = self._g * b[k]
             G[k] += steps.T @ (weights[:, None] * steps)
-        return (self.basis @ G @ self.basis.T / t).to(x)
+        return self.basis @ G @ self.basis.T / t
 
-    def log_density(self, x, t) -> torch.Tensor:
-        """Logarithm of the density of noisy data; arguments, result and errors as for ``LinearManifold``."""
-        x, t = as_points("x", x, len(self.variances)), as_noise(t)
+    def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
         log_norm = x.shape[1] / 2 * np.log(2 * np.pi * t)
-        return (self._moments(x, t)[-1] - ((x**2).sum(dim=1) + 1) / (2 * t)).to(x) - log_norm
+        return self._moments(x, t)[-1] - ((x**2).sum(dim=1) + 1) / (2 * t) - log_norm
 
     def _moments(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
         """In the eigenbasis: D, D_k/b_k, b, the weight of each q in the second derivative by X; all over M; ln M."""

@@ -174,7 +174,7 @@ def test_tangent_spaces_of_the_sphere():
 @EVERY_LAW
 def test_limits_and_rotation(law):
     z = law.latents(6, seed=18)
-    y, q = law.chart(z), random_rotation(law.dimension, seed=19)
+    y, q = law.chart(z), random_rotation(law.d, seed=19)
     centre = law.sample(400_000, seed=20).mean(dim=0)
     assert torch.allclose(law(y, 1e6), centre.expand_as(y), atol=0.01)
     assert torch.allclose(law(y, 0.002), y, atol=0.05)
@@ -310,8 +310,8 @@ def test_bad_laws_are_named():
         ),
         (lambda: collapse_time(np.ones((3, 2)), circle, 1), "N is 1.0; allowed are finite numbers above 1"),
         (lambda: collapse_time(np.ones((3, 2)), circle, 10), "y has 3 points, all equal; allowed are"),
-        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10), "N is 10; allowed are numbers whose logarithm"),
-        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 5), "N is 5; allowed are numbers whose logarithm"),
+        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10), "N is 10; allowed, with a pool of 5 data"),
+        (lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 5), "N is 5; allowed, with a pool of 5 data"),
         (lambda: Empirical(np.zeros((2, 1)), [0.5, 0.4]), r"prior has shape \(2,\), sum 0.9; allowed is \(2,\), 1"),
         (lambda: Empirical(np.zeros((2, 1)), [1.0]), r"prior has shape \(1,\)"),
     ):

@@ -10,7 +10,7 @@ from memolib import dimension, spectra
 from memolib.dimension import effective, flipd, normal_bundle_dimension
 from memolib.empirical import Empirical
 from memolib.manifolds import ChartManifold, GaussianMixture, LinearManifold, SphereManifold, random_rotation
-from memolib.networks import Denoiser, ResidualMLP, UNet
+from memolib.networks import NetworkDenoiser, ResidualMLP, UNet
 from memolib.points import add_noise, gaussian
 
 VARIANCES = np.r_[1.0, 0.3, 0.05, np.zeros(5)]
@@ -131,11 +131,11 @@ def test_probes_take_no_jacobian_and_follow_their_seed():
     calls = []
 
     class Guarded(LinearManifold):
-        def __call__(self, x, t):
+        def _denoise(self, x, t):
             calls.append(1)
-            return super().__call__(x, t)
+            return super()._denoise(x, t)
 
-        def jacobian(self, x, t):
+        def _jacobian(self, x, t):
             raise AssertionError("the Jacobian was asked for")
 
     D, x = Guarded(VARIANCES, FLAT.basis), FLAT.sample(3, seed=17)
@@ -203,7 +203,7 @@ def test_networks_are_denoisers(network):
     generator = torch.Generator().manual_seed(28)
     for p in network.parameters():
         p.data = 0.3 * torch.randn(p.shape, generator=generator)
-    D, x, t = Denoiser(network, 1.0, np.full(16, 0.5)), gaussian(3, 16, seed=29), 0.1
+    D, x, t = NetworkDenoiser(network, 1.0, np.full(16, 0.5)), gaussian(3, 16, seed=29), 0.1
     trace = torch.stack([G.trace() for G in spectra.jacobian(D, x, t).detach()])
     assert torch.allclose(effective(D, x, t), trace, atol=1e-4) and trace.std() > 0.01
     off = ((x - D(x, t)) ** 2).sum(dim=1).detach() / t

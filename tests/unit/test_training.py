@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from memolib import _files, checkpoints, sampling, spectra, training
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold
-from memolib.networks import Denoiser, ResidualMLP, UNet, preconditioning
+from memolib.networks import NetworkDenoiser, ResidualMLP, UNet, preconditioning
 from memolib.points import add_noise, gaussian
 from memolib.training import train
 
@@ -38,7 +38,7 @@ def random_denoiser(network, mean=0.3, data_std=0.7):
     generator = torch.Generator().manual_seed(0)
     for p in network.parameters():
         p.data = 0.2 * torch.randn(p.shape, generator=generator)
-    return Denoiser(network, data_std, torch.full((network.d,), mean)).requires_grad_(False)
+    return NetworkDenoiser(network, data_std, torch.full((network.d,), mean)).requires_grad_(False)
 
 
 def parameters(denoiser):
@@ -91,7 +91,7 @@ def test_limits_of_little_and_much_noise(network):
     D = random_denoiser(network)
     x = gaussian(4, network.d, seed=2).float()
     assert torch.allclose(D(x, 1e-10), x, atol=1e-3)
-    fresh = Denoiser(checkpoints.build(network.config), 0.7, torch.full((64,), 0.3))  # F = 0
+    fresh = NetworkDenoiser(checkpoints.build(network.config), 0.7, torch.full((64,), 0.3))  # F = 0
     far = 1e4 * x
     assert torch.allclose(fresh(far, 1e8), torch.full_like(x, 0.3), atol=1e-3)
     assert torch.allclose(fresh(x, 1.0), 0.3 + 0.49 / 1.49 * (x - 0.3), atol=1e-6)
@@ -166,7 +166,7 @@ def test_unet_takes_the_data_sets_images(size, channels):
 def test_nearly_all_parameters_are_in_the_body():
     for network in (ResidualMLP(30), UNet(28, 1)):
         body = [p.numel() for name, p in network.named_parameters() if not any(k in name for k in ("scale", "shift"))]
-        assert sum(body) > 0.85 * Denoiser(network, 1.0, np.zeros(network.d)).size
+        assert sum(body) > 0.85 * NetworkDenoiser(network, 1.0, np.zeros(network.d)).size
 
 
 # The loss, stratification, schedule, averaging, clipping, Adam
@@ -528,21 +528,21 @@ def test_bad_numbers_are_refused(name, value):
 
 @given(st.one_of(st.floats(max_value=0), st.just(math.nan), st.just(math.inf)))
 def test_bad_noise_is_refused(t):
-    D = Denoiser(SMALL, 1.0, np.zeros(4))
+    D = NetworkDenoiser(SMALL, 1.0, np.zeros(4))
     with pytest.raises(ValueError, match=r"t is .*above 0"):
         D(torch.zeros(2, 4), t)
     with pytest.raises(ValueError, match="above 0"):
         short(t_range=(t, 1.0))
     with pytest.raises(ValueError, match="data_std is"):
-        Denoiser(SMALL, t, np.zeros(4))
+        NetworkDenoiser(SMALL, t, np.zeros(4))
 
 
 @pytest.mark.parametrize(
     "name, call",
     [
-        ("x has shape", lambda: Denoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 3), 1.0)),
-        ("t has shape", lambda: Denoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 4), torch.ones(3))),
-        ("mean has shape", lambda: Denoiser(SMALL, 1.0, np.zeros(3))),
+        ("x has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 3), 1.0)),
+        ("t has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 4), torch.ones(3))),
+        ("mean has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(3))),
         ("width is 3", lambda: ResidualMLP(4, width=3)),
         ("d is 0", lambda: ResidualMLP(0)),
         ("size is 9", lambda: UNet(9, 1)),
@@ -569,3 +569,36 @@ def test_refusals_name_the_argument(name, call):
 def test_progress_is_quiet_where_nobody_looks(capfd):
     short()
     assert capfd.readouterr() == ("", "")
+
+
+# What goes wrong is told ---------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path):
+    y = gaussian(20, 3, seed=0)
+    for rate in (1e6, 1e30):
+        with pytest.raises(ValueError, match=r"rate is 1e\+\d+: at step \d+ the loss is .*; allowed are lower rates"):
+            train(y, ResidualMLP(3, width=8), steps=400, rate=rate, checkpoints=tmp_path, every=5)
+        kept = sorted(tmp_path.glob("step-*.safetensors"))
+        for path in kept:
+            assert all(tensor.isfinite().all() for tensor in checkpoints.read(path)[0].values())
+            path.unlink()
+
+
+def test_data_far_from_the_origin_are_trained_on_as_if_they_were_near():
+    """Centred in their own precision: a million away, single precision would have rounded them to sixteenths."""
+    y = gaussian(30, 3, seed=0)
+    near, far = (train(y + shift, ResidualMLP(3, width=8), steps=20).denoisers[0] for shift in (0.0, 1e6))
+    assert torch.allclose(far(y + 1e6, 0.1) - 1e6, near(y, 0.1), atol=1e-5)
+    assert float(far.data_std) == pytest.approx(float(near.data_std), rel=1e-6)
+
+
+def test_networks_are_made_and_used_in_single_precision_whatever_the_default():
+    y = gaussian(20, 3, seed=0)
+    expected = train(y, ResidualMLP(3, width=8), steps=5).denoisers[0](y, 0.1)
+    torch.set_default_dtype(torch.float64)
+    try:
+        D = train(y, ResidualMLP(3, width=8), steps=5).denoisers[0]
+        assert all(p.dtype == torch.float32 for p in D.parameters()) and torch.allclose(D(y, 0.1), expected, atol=1e-5)
+    finally:
+        torch.set_default_dtype(torch.float32)
