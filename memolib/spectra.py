@@ -12,7 +12,7 @@ import torch
 from memolib import _derivatives
 from memolib._derivatives import TOGETHER
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count
+from memolib._validate import count, real, real_array
 from memolib.denoisers import Denoiser
 from memolib.foreign import as_denoiser
 
@@ -190,36 +190,60 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
     return Leading(values, vectors, (image @ rotation - vectors * values[:, None]).norm(dim=1))
 
 
-def asymmetry(G: torch.Tensor) -> torch.Tensor:
-    """Antisymmetric part of Jacobians over their symmetric part, by Frobenius norm, shape (n,); 0 for exact denoisers.
+def asymmetry(G) -> torch.Tensor:
+    """Give the antisymmetric part of Jacobians over their symmetric part, by Frobenius norm; 0 for exact denoisers.
 
     Args:
-        G: Jacobians, shape (n, d, d); where one is 0 altogether, the answer is not a number.
-    Chapter: ``networks/training``.
+        G: Jacobians, shape (n, d, d).
+
+    Returns:
+        Shape (n,); 0 where the Jacobian is 0 altogether, infinite where only its symmetric part is.
+
+    Chapter:
+        ``networks/training``
     """
-    return torch.linalg.matrix_norm(G - G.mT) / torch.linalg.matrix_norm(G + G.mT)
+    G = _matrices("G", G)
+    odd, even = torch.linalg.matrix_norm(G - G.mT), torch.linalg.matrix_norm(G + G.mT)
+    return torch.where(odd > 0, odd / even, 0.0)
 
 
-def retention(G: torch.Tensor, population: torch.Tensor, basis: torch.Tensor) -> torch.Tensor:
-    """Share of the population's Jacobian that is left along a subspace, ``tr(B' G B)/tr(B' G_pop B)``.
+def retention(G, population, basis) -> torch.Tensor:
+    """Give the share of the population's Jacobian that is left along a subspace, ``tr(B' G B)/tr(B' G_pop B)``.
 
     Args:
         G: Jacobians, shape (n, d, d).
         population: Jacobians of the population's denoiser at the same x and t, shape (n, d, d).
         basis: orthonormal columns that span the subspace, r up to d, shape (d, r), or (n, d, r), one for each point.
-    Returns: shape (n,): 1 where nothing is lost, 0 where everything is.
-    Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        Shape (n,): 1 where nothing is lost, 0 where everything is.
+
+    Chapter:
+        ``manifold/losing_dimensions``
     """
-    basis = torch.as_tensor(basis)
+    G, population, basis = _matrices("G", G), _matrices("population", population), torch.as_tensor(basis)
     if basis.ndim not in (2, 3) or not 0 < basis.shape[-1] <= basis.shape[-2]:
         raise ValueError(f"basis has shape {tuple(basis.shape)}; allowed is (d, r) or (n, d, r) with a rank r up to d")
-    d = basis.shape[-2]
+    n = len(basis) if basis.ndim == 3 else len(G)
     for name, matrix in (("G", G), ("population", population)):
-        if matrix.ndim != 3 or matrix.shape[1:] != (d, d) or (basis.ndim == 3 and len(matrix) != len(basis)):
-            n = "n" if basis.ndim == 2 else len(basis)
-            raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is ({n}, {d}, {d})")
+        if matrix.shape != (n, basis.shape[-2], basis.shape[-2]):
+            allowed = f"({n}, {basis.shape[-2]}, {basis.shape[-2]})"
+            raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is {allowed}")
+    off = (basis.mT @ basis - torch.eye(basis.shape[-1], dtype=basis.dtype, device=basis.device)).abs().max()
+    if off > 1e-4:
+        raise ValueError(f"basis is off orthonormality by {float(off):.2g}; allowed are orthonormal columns")
     left, full = ((basis.to(m) * (m @ basis.to(m))).sum(dim=(-2, -1)) for m in (G, population))
     return left / full
+
+
+def _matrices(name: str, value) -> torch.Tensor:
+    """Give matrices of shape (n, d, d) as a finite tensor."""
+    value = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(real_array(name, value)))
+    if value.ndim != 3 or value.shape[1] != value.shape[2] or 0 in value.shape:
+        raise ValueError(f"{name} has shape {tuple(value.shape)}; allowed is (n, d, d)")
+    if not torch.isfinite(value).all():
+        raise ValueError(f"{name} is not finite everywhere; allowed are finite numbers")
+    return value if value.dtype.itemsize > 2 else value.float()
 
 
 class Alive(NamedTuple):
@@ -234,23 +258,34 @@ class Alive(NamedTuple):
     share: torch.Tensor
 
 
-def alive(G: torch.Tensor, population: torch.Tensor, *, threshold: float = 0.5) -> Alive:
+def alive(G, population, *, threshold: float = 0.5) -> Alive:
     """Count eigenvalues of ``P^(-1/2) G P^(-1/2)`` above a threshold: the Jacobian, whitened by the population's P.
 
     Args:
-        G: symmetric Jacobians, shape (n, d, d); for a manifold, their block along the tangent space.
-        population: P, shape (d, d), symmetric with positive eigenvalues; the unit matrix leaves G as it is.
+        G: Jacobians, shape (n, d, d), of which the symmetric part counts; for a manifold, their block along the tangent
+            space.
+        population: P, shape (d, d), or (n, d, d), one for each point; symmetric with positive eigenvalues. The unit
+            matrix leaves G as it is.
         threshold: above it a direction is alive; a pure number.
-    Returns: Alive. Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        ``Alive``.
+
+    Chapter:
+        ``manifold/losing_dimensions``
     """
-    P = as_points("population", population)
-    if G.ndim != 3 or G.shape[1:] != P.shape or P.shape[0] != P.shape[1]:
-        raise ValueError(f"G has shape {tuple(G.shape)} and population {tuple(P.shape)}; allowed are (n, d, d), (d, d)")
-    scales, axes = torch.linalg.eigh(P)
-    if scales[0] <= 0:
-        raise ValueError(f"population has an eigenvalue {float(scales[0]):.3g}; allowed are eigenvalues above 0")
-    root = ((axes / scales.sqrt()) @ axes.T).to(G)
-    values, vectors = torch.linalg.eigh(root @ G @ root)
+    G, threshold = _matrices("G", G), real("threshold", threshold)
+    P = torch.as_tensor(population)
+    P = _matrices("population", P[None] if P.ndim == 2 else P)
+    if P.shape[1:] != G.shape[1:] or len(P) not in (1, len(G)):
+        raise ValueError(
+            f"population has shape {tuple(P.shape)} and G {tuple(G.shape)}; allowed are (d, d) or (n, d, d), (n, d, d)"
+        )
+    scales, axes = torch.linalg.eigh(P.to(G))
+    if scales.min() <= 0:
+        raise ValueError(f"population has an eigenvalue {float(scales.min()):.3g}; allowed are eigenvalues above 0")
+    root = (axes / scales[:, None].sqrt()) @ axes.mT
+    values, vectors = torch.linalg.eigh(root @ ((G + G.mT) / 2) @ root)
     above = values > threshold
     return Alive(above.sum(dim=1), (vectors**2 * above[:, None]).sum(dim=2))
 
@@ -278,9 +313,9 @@ def largest_gap(eigenvalues, *, minimum: float = 0.5) -> Gap:
     """
     values = as_points("eigenvalues", eigenvalues)
     steps = values[:, :-1] - values[:, 1:]
-    if values.shape[1] < 2 or (steps < 0).any():
+    rounding = 10 * torch.finfo(values.dtype).eps * values.abs().max()
+    if values.shape[1] < 2 or (steps < -rounding).any():
         raise ValueError("eigenvalues is not falling along its last axis; allowed is (n, d) with d at least 2, falling")
-    if minimum <= 0:
-        raise ValueError(f"minimum is {minimum}; allowed are numbers above 0")
+    minimum = real("minimum", minimum, minimum=0, strict=True)
     size, where = steps.max(dim=1)
     return Gap(torch.where(size >= minimum, where + 1, 0), size)

@@ -319,3 +319,34 @@ def test_other_bad_input_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_measures_of_jacobians_take_numpy_and_judge_the_symmetric_part():
+    G, P = gaussian(4, 3, 3, seed=1), torch.diag(torch.tensor([1.0, 0.5, 0.1])).double()
+    lower = torch.tensor([[[0.0, 3.0], [0.0, 0.0]]])
+    one, two = spectra.alive(lower, torch.eye(2)), spectra.alive(lower.mT, torch.eye(2))
+    assert int(one.number) == int(two.number) == 1 and torch.allclose(one.share, two.share)
+    each = spectra.alive(G, P.expand(4, 3, 3))
+    assert all(map(torch.equal, each, spectra.alive(G, P))) and all(
+        map(torch.equal, each, spectra.alive(G.numpy(), P.numpy()))
+    )
+    turned = torch.stack([random_rotation(3, seed=k) for k in range(4)])
+    parts = [spectra.alive(G[k : k + 1], turned[k] @ P @ turned[k].T).number for k in range(4)]
+    assert torch.equal(spectra.alive(G, turned @ P @ turned.mT).number, torch.cat(parts))
+    B = turned[:, :, :2]
+    assert torch.allclose(spectra.retention(G.numpy(), G.numpy(), B.numpy()), torch.ones(4).double())
+    assert torch.equal(spectra.asymmetry(np.zeros((1, 2, 2))), torch.zeros(1).double())
+    assert spectra.asymmetry(torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])) == torch.inf
+    for bad, says in (
+        (lambda: spectra.retention(G, G[:3], B), r"population has shape \(3, 3, 3\)"),
+        (lambda: spectra.retention(G, G, 2 * B), "basis is off orthonormality by 3"),
+        (lambda: spectra.alive(G, -P), "population has an eigenvalue -1"),
+        (lambda: spectra.alive(G, torch.eye(2)), "population has shape"),
+        (lambda: spectra.alive(G, P, threshold=np.nan), "threshold is nan"),
+        (lambda: spectra.asymmetry(np.full((1, 2, 2), np.nan)), "G is nan"),
+        (lambda: spectra.largest_gap([[1.0, 0.5]], minimum=np.nan), "minimum is nan"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            bad()
+    risen = torch.tensor([[1.0, 0.5, 0.5 + 1e-17, 0.0]], dtype=torch.float64)
+    assert int(spectra.largest_gap(risen).rank) == 1

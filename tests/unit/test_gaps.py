@@ -74,7 +74,7 @@ def test_largest_gap():
     for call, message in (
         (lambda: spectra.largest_gap(np.zeros((2, 1))), "eigenvalues is not falling"),
         (lambda: spectra.largest_gap([[0.0, 1.0]]), "eigenvalues is not falling"),
-        (lambda: spectra.largest_gap([[1.0, 0.0]], minimum=0), "minimum is 0; allowed are numbers above 0"),
+        (lambda: spectra.largest_gap([[1.0, 0.0]], minimum=0), "minimum is 0.0; allowed are finite numbers above 0"),
         (lambda: theory.tangent_edges(5, 3), "m is 5; allowed are whole numbers from 1 to 3"),
         (lambda: theory.tangent_edges(2, 3, 0.0), r"variance is 0\.0; allowed are finite numbers above 0"),
         (lambda: theory.jacobian_density(1.0, 1.0, 2, 3), r"g is 1\.0; allowed are numbers from 0 to below 1"),
