@@ -122,7 +122,10 @@ def fashion_mnist(split: str = "train") -> Images:
         sneaker, bag, ankle boot.
 
     Raises:
-        ValueError: as ``mnist``, and so the other errors.
+        ValueError: for another split, or a broken file, by its name.
+        FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
+        PermissionError: for a file or a cache folder that may not be used, by its name.
+        ConnectionError: where it is not set, and a file is neither cached nor at a mirror.
 
     Source:
         Xiao, Rasul and Vollgraf, arXiv:1708.07747 (2017).
@@ -142,7 +145,10 @@ def cifar10(split: str = "train") -> Images:
         truck.
 
     Raises:
-        ValueError: as ``mnist``, and so the other errors.
+        ValueError: for another split, or a broken file, by its name.
+        FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
+        PermissionError: for a file or a cache folder that may not be used, by its name.
+        ConnectionError: where it is not set, and a file is neither cached nor at a mirror.
 
     Source:
         Krizhevsky, Learning multiple layers of features from tiny images (University of Toronto,

@@ -235,7 +235,8 @@ def _without_tensors(value: Any) -> Any:
     if isinstance(value, list | tuple):
         inner = (torch.Tensor, list, tuple)
         if any(isinstance(entry, inner) for entry in value):
-            return [_without_tensors(entry) for entry in value]
+            entries = [_without_tensors(entry) for entry in value]
+            return tuple(entries) if isinstance(value, tuple) else entries
     return value
 
 
@@ -438,14 +439,14 @@ def _again(label: str, number: int, inputs: Inputs, answer: Callable) -> str:
 
 
 def _describe(inputs: Inputs) -> str:
-    def one(value: Any) -> str:
+    def one(name: str, value: Any) -> str:
         if callable(value):
-            return "a function"
+            return f"{name}, a function"
         if isinstance(value, np.ndarray) and value.size > 4:
-            return f"array of shape {value.shape}"
-        return np.array2string(np.asarray(value), precision=4, separator=", ")
+            return f"{name} of shape {value.shape}"
+        return f"{name} = {np.array2string(np.asarray(value), precision=4, separator=', ')}"
 
-    return ", ".join(f"{name} = {one(value)}" for name, value in inputs.items())
+    return ", ".join(one(name, value) for name, value in inputs.items())
 
 
 def _where(error: BaseException) -> str:
