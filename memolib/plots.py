@@ -1,10 +1,13 @@
-"""House style of the book's figures and tables: phone-sized, colour-blind safe, the same bytes at every run."""
+"""House style of figures and tables: phone-sized, colour-blind safe, the same bytes each run."""
 
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from memolib._files import printable
 
 # Okabe and Ito's qualitative palette, darkest first; sequences of N or t use viridis.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -30,7 +33,7 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set the house style for every figure drawn from here on (chapters call it in their import cell)."""
+    """Set the house style for every figure from here on; chapters call it in their import cell."""
     plt.rcParams.update(STYLE)
 
 
@@ -39,12 +42,19 @@ def shades(n: int) -> np.ndarray:
 
     Args:
         n: number of colours, 1 or more.
-    Returns: RGBA colours, shape (n, 4).
+
+    Returns:
+        RGBA colours, shape (n, 4).
     """
     return plt.get_cmap("viridis")(np.linspace(0, 0.85, n))
 
 
-def show_images(axes: Sequence[Axes], images: np.ndarray, shape: tuple[int, int], titles: Sequence[str]) -> None:
+def show_images(
+    axes: Sequence[Axes],
+    images: np.ndarray,
+    shape: tuple[int, int],
+    titles: Sequence[str],
+) -> None:
     """Draw one grey image on each of the axes: ink is dark, 0 is white and 1 black.
 
     Args:
@@ -63,19 +73,25 @@ def show_images(axes: Sequence[Axes], images: np.ndarray, shape: tuple[int, int]
             ax.spines[side].set_visible(True)
 
 
-def mean_and_error(values, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error over independent repetitions: what a symbol with an error bar shows.
+def mean_and_error(values: ArrayLike, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and standard error over independent repetitions: a symbol and its error bar.
 
     Args:
         values: one entry for each repetition along ``axis``, two or more.
         axis: of the repetitions.
-    Returns: both, each of the shape without that axis. Raises: ValueError for fewer than two repetitions.
+
+    Returns:
+        Both, each of the shape without that axis, in the unit of the values.
+
+    Raises:
+        ValueError: for fewer than two repetitions.
     """
     values = np.asarray(values)
     n = values.shape[axis] if values.ndim else 1
     if n < 2:
         raise ValueError(f"values has {n} repetition along axis {axis}; allowed are two or more")
-    return values.mean(axis=axis), values.std(axis=axis, ddof=1) / np.sqrt(n)
+    error = values.std(axis=axis, ddof=1) / np.sqrt(n)
+    return values.mean(axis=axis), error
 
 
 def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
@@ -83,13 +99,18 @@ def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
 
     Args:
         columns: for each heading its values, all of one length.
-        formats: format of each column's numbers, separated by blanks; the last one goes for all that follow.
+        formats: format of each column's numbers, separated by blanks; the last one goes for all
+            that follow.
     """
     forms = formats.split()
     cells = []
     for k, (heading, values) in enumerate(columns.items()):
         form = forms[min(k, len(forms) - 1)]
-        cells.append([heading, *(v if isinstance(v, str) else format(v, form) for v in values)])
+        texts = [value if isinstance(value, str) else format(value, form) for value in values]
+        cells.append([printable(text) for text in [heading, *texts]])
     widths = [max(map(len, column)) for column in cells]
-    rows = zip(*cells, strict=True)
-    print("\n".join("   ".join(text.rjust(width) for text, width in zip(row, widths, strict=True)) for row in rows))
+    lines = []
+    for row in zip(*cells, strict=True):
+        padded = [text.rjust(width) for text, width in zip(row, widths, strict=True)]
+        lines.append("   ".join(padded))
+    print("\n".join(lines))

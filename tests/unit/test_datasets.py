@@ -292,6 +292,65 @@ def test_without_network_and_folder_both_ways_out_are_said(name):
         assert words in str(error.value)
 
 
+def test_the_home_folder_is_understood(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    write(tmp_path / "data", laid_out("mnist", "npz", arrays("mnist")))
+    assert_same(read("~/data", "mnist"), arrays("mnist"), "train")
+    monkeypatch.setenv("MEMOLIB_DATA", "~/data")
+    assert datasets.is_here("mnist") and not datasets.is_here("cifar10")
+
+
+def test_a_cache_that_cannot_be_made_is_no_network_error(monkeypatch, tmp_path):
+    """Its folder would lie in a file; and then, what a system says to a user without rights or room."""
+    (tmp_path / "cache").write_bytes(b"a file in the folder's place")
+    with pytest.raises(OSError, match=r"the cache folder .* cannot be written") as error:
+        datasets.mnist()
+    assert not isinstance(error.value, ConnectionError) and "MEMOLIB_DATA" in str(error.value)
+    assert str(tmp_path / "cache") in str(error.value) and "network" not in str(error.value)
+    for kind, cause in (
+        (PermissionError, PermissionError(13, "Permission denied", "/home")),
+        (PermissionError, PermissionError("Pooch could not create data cache folder")),
+        (OSError, OSError(28, "No space left on device")),
+        (OSError, OSError(30, "Read-only file system", "/home")),
+    ):
+
+        def refused(*_, cause=cause, **__):
+            raise cause
+
+        monkeypatch.setattr(pooch, "retrieve", refused)
+        with pytest.raises(kind, match=r"cannot be written: .*" + re.escape(str(cause))) as error:
+            datasets.mnist()
+        assert not isinstance(error.value, ConnectionError)
+    for cause in (ConnectionRefusedError(111, "refused"), TimeoutError(110, "timed out"), OSError("no route")):
+
+        def silent(*_, cause=cause, **__):
+            raise cause
+
+        monkeypatch.setattr(pooch, "retrieve", silent)
+        with pytest.raises(ConnectionError, match="Connect to the network"):
+            datasets.mnist()
+
+
+@pytest.mark.parametrize(("name", "layout"), [("mnist", "npz"), ("mnist", "unpacked"), ("cifar10", "official")])
+def test_a_file_that_may_not_be_read_is_not_called_broken(monkeypatch, tmp_path, name, layout):
+    files = laid_out(name, layout, arrays(name))
+    write(tmp_path, files)
+    for cause, says in (
+        (PermissionError(13, "Permission denied"), "may not be read"),
+        (FileNotFoundError(2, "x"), "gone"),
+    ):
+
+        def refused(*_, cause=cause):
+            raise cause
+
+        for reader in ("_read_npz", "_read_idx", "_read_cifar"):
+            monkeypatch.setattr(datasets, reader, refused)
+        with pytest.raises(type(cause), match=says) as error:
+            read(tmp_path, name)
+        assert any(named(tmp_path, place) in str(error.value) for place in files)
+
+
 @pytest.fixture
 def serve():
     """Serve contents by path and record what is asked for; ``short`` contents end before what was promised."""

@@ -589,7 +589,14 @@ def test_argument_names_are_free_and_the_example_shows_a_wrong_value():
 
 
 def test_bad_calls_are_explained():
-    with pytest.raises(ValueError, match="label is 'rem'; allowed are rem-effective-levels"):
-        grade("rem", print)
+    with pytest.raises(ValueError, match="label is 'rem-logz'; the nearest are rem-log-z, "):
+        grade("rem-logz", print)
+    with pytest.raises(ValueError, match=r"label is 'qqqq'; each exercise's text has its own"):
+        grade("qqqq", print)
+    with pytest.raises(ValueError, match="label is <built-in function print>"):
+        grade(print, "rem-log-z")
+    with pytest.raises(ValueError) as error:
+        grade("REM-LOG", print)
+    assert "rem-log-z" in str(error.value) and len(str(error.value)) < 150  # not all labels
     with pytest.raises(ValueError, match=r"answer is 3\.0; allowed is a function"):
         check("rem-log-z", 3.0)

@@ -13,6 +13,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from memolib import _files
 from memolib._code import canonical, digest
 from memolib.sweeps import code_digest, grid, name_of, sweep
 from tools.notebooks import ROOT
@@ -168,6 +169,109 @@ def test_bad_configurations_are_refused(tmp_path):
             sweep(make_run(tmp_path), [bad], tmp_path)
 
 
+def test_numpy_numbers_are_numbers(tmp_path):
+    """Of configurations and of results: handed on, stored and named as Python's own."""
+    seen = []
+
+    def run(N, t, flag, sizes, log=seen):
+        log.append((N, t, flag, sizes))
+        return {"N": np.int64(N), "curve": np.arange(2) / 2, "t": np.float32(t)}
+
+    mixed = {"N": np.int32(3), "t": np.float64(0.1), "flag": np.bool_(True), "sizes": (np.int64(1), 2)}
+    plain = {"N": 3, "t": 0.1, "flag": True, "sizes": [1, 2]}
+    assert name_of(mixed) == name_of(plain) == name_of(mixed | {"sizes": np.array([1, 2])})
+    first = sweep(run, [mixed], tmp_path)
+    assert not first.failed and seen == [(3, 0.1, True, [1, 2])]
+    assert [type(value) for value in seen[0]] == [int, float, bool, list]
+    assert first.done[0]["configuration"] == plain
+    assert first.done[0]["result"] == {"N": 3, "curve": [0.0, 0.5], "t": float(np.float32(0.1))}
+    for same in (mixed, plain):  # what is there is known again, either way
+        assert sweep(run, [same], tmp_path).done == first.done and len(seen) == 1
+    assert [name_of(c) for c in grid(N=np.arange(2), t=np.array([0.5, 1.0]))] == [
+        name_of(c) for c in grid(N=[0, 1], t=[0.5, 1.0])
+    ]
+    assert name_of({"x": np.float32(0.1)}) == "x=0.10000000149011612"  # what it is
+    with pytest.raises(ValueError, match="configurations has 1 repeated"):
+        sweep(run, [mixed, plain], tmp_path)
+    for bad in (np.nan, np.float64("inf"), np.complex128(1j), np.datetime64("2020-01-01")):
+        with pytest.raises(ValueError, match="allowed are finite numbers, texts"):
+            name_of({"a": bad})
+
+
+def test_a_file_removed_meanwhile_is_made_again(tmp_path, monkeypatch):
+    run = make_run(tmp_path)
+    sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r")
+    before = _files.read_text
+
+    def removing(path):
+        path.unlink()
+        return before(path)
+
+    monkeypatch.setattr("memolib.sweeps.read_text", removing)  # gone between a look and the reading
+    again = sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r")
+    assert [r["result"]["sum"] for r in again.done] == [2, 4] and not again.failed
+    assert calls(tmp_path) == 4
+
+
+def test_a_folder_removed_meanwhile_is_made_again(tmp_path):
+    def run(a, folder=str(tmp_path / "r")):
+        import shutil
+
+        if a == 1:
+            shutil.rmtree(folder)
+        return {"square": a * a}
+
+    done = sweep(run, grid(a=range(3)), tmp_path / "r").done
+    assert [r["result"]["square"] for r in done] == [0, 1, 4]
+    assert sorted(p.name for p in (tmp_path / "r").iterdir()) == ["a=1.json", "a=2.json"]
+
+
+def test_two_sweeps_in_one_folder_at_once(tmp_path):
+    code = """
+        import sys, time
+        from memolib.sweeps import grid, sweep
+
+        def run(a):
+            return {"long": [a] * 20_000}
+
+        for _ in range(3):
+            done = sweep(run, grid(a=range(15)), "results", again=True).done
+            assert [r["result"]["long"][0] for r in done] == list(range(15))
+    """
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(code), encoding="utf-8")
+    both = [
+        subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    for process in both:
+        _, error = process.communicate(timeout=100)
+        assert process.returncode == 0 and not error, error
+    names = sorted(p.name for p in (tmp_path / "results").iterdir())
+    assert names == sorted(f"a={a}.json" for a in range(15))  # and nothing half-made beside them
+    for path in (tmp_path / "results").iterdir():
+        assert len(json.loads(path.read_text(encoding="utf-8"))["result"]["long"]) == 20_000
+
+
+def test_the_home_folder_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    sweep(make_run(tmp_path), [{"a": 1, "b": 2}], "~/runs")
+    assert (tmp_path / "runs" / "a=1,b=2.json").exists() and not (tmp_path / "~").exists()
+    with pytest.raises(ValueError, match="path is 3; allowed is a text or a path"):
+        sweep(make_run(tmp_path), [], 3)
+
+
+def test_lambdas_and_functions_without_source_are_refused(tmp_path):
+    functions = [lambda a: {"y": a}, *(lambda a: {"y": a} for _ in range(1))]
+    space = {}
+    exec("def f(a):\n    return {'y': a}", space)
+    for function in (*functions, space["f"]):
+        with pytest.raises(ValueError, match="allowed is one that `def` makes in a file or a notebook, no lambda"):
+            sweep(function, [{"a": 1}], tmp_path / "r")
+    assert not (tmp_path / "r").exists()
+
+
 def test_what_a_digest_cannot_see_is_refused():
     k = 1
 
@@ -232,7 +336,7 @@ def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path)
 
         started = Path(log, f"started-{a}")
         if a == 1 and not started.exists():
-            started.write_text(str(os.getpid()))
+            started.write_text(str(os.getpid()), encoding="utf-8")
             os.kill(os.getpid(), 9)  # this worker dies in mid-run
         time.sleep(0.2)
         if a == 2:
