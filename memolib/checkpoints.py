@@ -7,13 +7,12 @@ the disk, and carries a SHA-256 digest of its content.
 import hashlib
 import json
 import warnings
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from memolib._files import replaced
+from memolib._files import as_path, replaced
 from memolib.networks import NETWORKS, NetworkDenoiser
 
 KEPT = 2  # checkpoints of a run: one may be damaged
@@ -43,7 +42,7 @@ def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
     """
     text = json.dumps(note, sort_keys=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
-    with replaced(path) as part:
+    with replaced(as_path(path)) as part:
         try:
             save_file(tensors, part, metadata={"note": text, "sha256": digest(tensors, text)})
         except SafetensorError as error:  # such as a folder that does not let itself be written to
@@ -58,13 +57,18 @@ def read(path) -> tuple[dict[str, torch.Tensor], dict]:
     Returns: tensors by name, and the note. Raises: ValueError for a file that is damaged or not of this kind,
     FileNotFoundError for none. Chapter: ``networks/training``.
     """
+    path = as_path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            tensors, metadata = {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            # copies, so that the file is not held open
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}
+            metadata = file.metadata() or {}
     except SafetensorError as error:
-        raise ValueError(f"{path} is damaged: {error}") from None
-    text = metadata.get("note", "")
-    if digest(tensors, text) != metadata.get("sha256"):
+        raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from None
+    if not {"note", "sha256"} <= set(metadata):
+        raise ValueError(f"{path} is another program's safetensors file; allowed is one that memolib wrote")
+    text = metadata["note"]
+    if digest(tensors, text) != metadata["sha256"]:
         raise ValueError(f"{path} is damaged: its content does not have the digest that it states")
     return tensors, json.loads(text)
 
@@ -125,7 +129,7 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
     Raises: ValueError for a checkpoint of another configuration or other data, or where all are damaged.
     Chapter: ``networks/training``.
     """
-    paths = sorted(Path(folder).glob("step-*.safetensors"), reverse=True)
+    paths = sorted(as_path(folder).glob("step-*.safetensors"), reverse=True)
     for path in paths:
         try:
             tensors, note = read(path)
@@ -151,6 +155,7 @@ def checkpoint(folder, step: int, tensors: dict[str, torch.Tensor], note: dict) 
         tensors: by name.
         note: with the run's ``config``.
     """
-    write(Path(folder) / f"step-{step:09d}.safetensors", tensors, note)
-    for old in sorted(Path(folder).glob("step-*.safetensors"))[:-KEPT]:
-        old.unlink()
+    folder = as_path(folder)
+    write(folder / f"step-{step:09d}.safetensors", tensors, note)
+    for old in sorted(folder.glob("step-*.safetensors"))[:-KEPT]:
+        old.unlink(missing_ok=True)  # another run may have been faster

@@ -602,3 +602,20 @@ def test_networks_are_made_and_used_in_single_precision_whatever_the_default():
         assert all(p.dtype == torch.float32 for p in D.parameters()) and torch.allclose(D(y, 0.1), expected, atol=1e-5)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_files_of_other_programs_and_home_folders(tmp_path, monkeypatch):
+    from safetensors.torch import save_file
+
+    save_file({"weight": torch.ones(2)}, tmp_path / "theirs.safetensors")
+    (tmp_path / "text.safetensors").write_text("no tensors")
+    with pytest.raises(ValueError, match=r"theirs\.safetensors is another program's safetensors file"):
+        checkpoints.load(tmp_path / "theirs.safetensors")
+    with pytest.raises(ValueError, match=r"text\.safetensors is damaged, or no safetensors file"):
+        checkpoints.load(tmp_path / "text.safetensors")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    D = random_denoiser(ResidualMLP(4, width=8))
+    checkpoints.save("~/mine.safetensors", D)
+    assert (tmp_path / "mine.safetensors").exists() and checkpoints.load("~/mine.safetensors").d == 4
+    train(gaussian(20, 3, seed=0), ResidualMLP(3, width=8), steps=4, checkpoints="~/run", every=2)
+    assert len(list((tmp_path / "run").glob("step-*"))) == 2
