@@ -59,6 +59,7 @@ def test_numbers_in_prose_are_computed(path):
     assert found.items() <= numbers.items()
     assert numbers.keys() - found.keys() <= {f"{expression}:{form}" for expression, form in quotes.quoted(path.stem)}
     assert all(re.search(r"\d", value) for value in found.values())
+    assert not re.search(r"^[\s:*-]*<!--", prose(path), re.M), "a number at the start of a line swallows the line"
 
 
 @CHAPTERS
