@@ -145,7 +145,7 @@ def open_chapter(browser, lab):
 
     def open_chapter(path):
         name = path.relative_to(ROOT).as_posix()
-        open_notebook(page, f"{lab}/lab/tree/{name}", name)
+        open_notebook(page, f"{lab}/lab/tree/{name}?reset", name)  # alone: JupyterLab would open all earlier ones
         return page
 
     yield open_chapter
