@@ -111,9 +111,9 @@ def broadcast_shape(**arrays: np.ndarray) -> tuple[int, ...]:
     """Give the common shape of arrays, which are named where they have none."""
     try:
         return np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except ValueError:
+    except (ValueError, RuntimeError):
         given = " and ".join(f"{name} has shape {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"{given}; allowed are shapes that broadcast") from None
+        raise ValueError(f"{given}; allowed are shapes that broadcast, of up to 32 axes") from None
 
 
 def finite(result: Any, **arguments: Any) -> Any:

@@ -481,6 +481,7 @@ def participation_exact(
 def _mean_participation(width: float, N: float, step: float) -> float:
     if N == 1:
         return 1.0
+    width = min(width, 1e300)  # from far below on E[Y] is 1 to all digits
     nodes, log_survival, s2_psi = (_by_levels if width <= WIDE else _by_parts)(width, step)
 
     def where(exponent: float) -> float:
@@ -648,8 +649,9 @@ def _unseen(number: float, b: float, levels: FloatArray, v: float) -> FloatArray
     lowest = levels[..., 0]
     top = levels[..., -1]
     low = top / np.sqrt(v)
-    high = low + b * np.sqrt(v)  # E[exp(-b E) | E > top] = exp(b^2 v/2) Q(high)/Q(low)
-    near = b * lowest + b**2 * v / 2 + log_ndtr(-high) - log_ndtr(-low)
+    shift = b * np.sqrt(v)
+    high = low + shift  # E[exp(-b E) | E > top] = exp(b^2 v/2) Q(high)/Q(low)
+    near = b * lowest + shift**2 / 2 + log_ndtr(-high) - log_ndtr(-low)
     # With high above 0 the exponent cancels the tail's; without it, nothing large is left over.
     tail = np.where(low > 0, np.log(erfcx(low / np.sqrt(2)) / 2), log_ndtr(-low) + low**2 / 2)
     far = -b * (top - lowest) + np.log(erfcx(high / np.sqrt(2)) / 2) - tail
