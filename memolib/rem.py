@@ -29,6 +29,7 @@ from memolib._validate import (
 )
 
 FloatArray = np.ndarray
+Moments = tuple[int, Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]
 STEPS = 0.01, 0.5  # of participation_exact: below only the cost grows; above errors exceed 1e-6
 WIDE = 50  # spread of ln(a) from where on participation_exact integrates by parts
 
@@ -498,9 +499,6 @@ def _mean_participation(width: float, N: float, step: float) -> float:
     for log_s in np.array_split(grid, 1 + grid.size * nodes // 500_000):  # blocks of a few MB
         total += s2_psi(log_s) @ np.exp(-(N - 1) * log_survival(log_s))
     return N * total * (grid[1] - grid[0])
-
-
-Moments = tuple[int, Callable[[FloatArray], FloatArray], Callable[[FloatArray], FloatArray]]
 
 
 def _log_survival(one_minus_phi: FloatArray, phi: FloatArray) -> FloatArray:
