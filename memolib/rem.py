@@ -491,7 +491,7 @@ def _mean_participation(width: float, N: float, step: float) -> float:
         def excess(log_s: float) -> float:
             return np.log(N * log_survival(np.array([log_s]))[0] + 1e-300) - np.log(exponent)
 
-        return brentq(excess, -45 * width - 400, 12 * width + 6, xtol=0.01 * max(1, width / 1e4))
+        return brentq(excess, -45 * width - 400, 12 * width + 6, xtol=0.01)
 
     # In ln(s) the integrand is below N (1 - phi) on the left and dies with phi^N on the right.
     grid = np.arange(where(1e-15), where(40), step * max(1, width / np.sqrt(2 * np.log(max(N, 2)))))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
+from scipy.special import erfcx
 from scipy.stats import kstest, norm
 
 from memolib import rem
@@ -327,7 +328,17 @@ def test_lowest_levels_at_extreme_numbers():
     levels = [-40.0, -39.0]
     assert rem.participation_from_lowest(levels, 1e6, 1e300) == 1  # cold: the lowest alone
     assert rem.participation_from_lowest(levels, 1e150, 1e300) == 1
-    assert rem.participation_from_lowest([0.0], 1e-290, 1e200) == pytest.approx(1e-200, rel=1e-9)  # hot: 1/N
+    hot = rem.participation_from_lowest([0.0], 1e-290, 1e200)
+    assert hot == pytest.approx(1e-200, rel=1e-9, abs=0)  # 1/N
+    # E[exp(-b E) | E > 0] = erfcx(b/sqrt(2)), where there are enough levels for it to count
+    z, z2 = (1 + 1e12 * erfcx(b / np.sqrt(2)) for b in (1e6, 2e6))
+    assert rem.participation_from_lowest([0.0], 1e6, 1e12) == pytest.approx(z2 / z**2, rel=1e-9, abs=0)
+    # far above 0 the density falls as exp(-1e9 E): the means are 1/2 and 1/3
+    assert rem.participation_from_lowest([1e9], 1e9, 3) == pytest.approx((1 + 2 / 3) / 4, rel=1e-9)
+    # far below 0 the condition does not matter: exp(b^2/2)
+    z, z2 = 1 + 1e26 * np.exp(0.5 - 60), 1 + 1e26 * np.exp(2 - 120)
+    assert rem.participation_from_lowest([-60.0], 1.0, 1e26) == pytest.approx(z2 / z**2, rel=1e-9)
+    assert rem.participation_from_lowest([1.0, 1.0], 3.0, 2) == 0.5  # equal levels do rise
     assert rem.participation_from_lowest(levels, 2.0, 10, "1") == rem.participation_from_lowest(levels, 2.0, 10)
 
 
@@ -389,3 +400,10 @@ def test_closed_forms_at_extreme_scales():
         rem.sample_lowest_levels(1e301, keep=1)
     out = rem.thermodynamics([0.0, 1e308], [1e-300, 1e300])
     assert out.participation.tolist() == [1, 1] and out.energy.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("beta", [1.0, 3.0, 6.0, 10.0])
+def test_exact_participation_of_warm_levels_is_annealed(beta):
+    """Far above the transition E[Y] = N E[a^2]/(N E[a])^2 = exp(beta^2 v)/N, however wide the levels."""
+    annealed = np.exp(beta**2 - 100 * np.log(10))
+    assert rem.participation_exact(beta, 1e100) == pytest.approx(annealed, rel=1e-11, abs=0)
