@@ -106,6 +106,7 @@ def test_spectra_at_extreme_scales():
     assert theory.tangent_distribution([0.5, 2.0], 1, 10**40, 1e-40).tolist() == [0, 1]
     assert theory.tangent_density([0.5, -1e300, 1e300], 1, 10**40, 1e-40).tolist() == [0, 0, 0]
     assert theory.jacobian_density([0.0, 1 - 1e-16], 1e300, 2, 5).tolist() == [0, 0]
+    assert theory.jacobian_density([0.0, 0.5], 1e300, 10, 40, 1e-300).tolist() == [0, 0]
     assert theory.jacobian_density(0.5, 3e300, 10, 40, 1e300) == pytest.approx(
         theory.jacobian_density(0.5, 3.0, 10, 40)
     )
