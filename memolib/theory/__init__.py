@@ -1,11 +1,14 @@
-"""Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form; NumPy and SciPy only.
+"""Condensation, own weight and loss laws of the empirical score of Gaussian data, in closed form.
 
-Setting, unless a function says otherwise: N points y with independent coordinates of variances ``s_k^2``
-(``variances``, shape (d,), any order; 0 off the manifold), seen from x at noise variance t. ``u_k = s_k^2/t``. The unit
-of x is the data's, that of t and of ``variances`` its square; information and entropies are in nats.
-Three kinds of point give different answers: A, a training point plus noise; B, a training point; C, a fresh noisy
-point. Sources: Achilli et al., arXiv 2410.08727 (the paper); Biroli, Bonnaire, de Bortoli and Mezard, Nat. Commun. 15,
-9957 (2024); the rest is derived in the chapters named.
+Setting, unless a function says otherwise: N points y with independent coordinates of variances
+``s_k^2`` (``variances``, shape (d,), any order; 0 off the manifold), seen from x at noise variance
+t. ``u_k = s_k^2/t``. The unit of x is the data's, that of t and of ``variances`` its square;
+information and entropies are in nats. N is a float, since it may be astronomical, and need not be
+whole: the formulas continue what they say of whole numbers. NumPy and SciPy only.
+
+Three kinds of point give different answers: A, a training point plus noise; B, a training point;
+C, a fresh noisy point. Sources: Achilli et al., arXiv 2410.08727 (the paper); Biroli, Bonnaire,
+de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the chapters named.
 """
 
 from memolib.theory.collapse import (
@@ -18,10 +21,26 @@ from memolib.theory.collapse import (
     local_collapse_time,
     own_weight,
 )
-from memolib.theory.gaps import jacobian_density, tangent_density, tangent_distribution, tangent_edges
-from memolib.theory.losses import law_limit, loss_fresh, loss_noisy, participation, retention_training
+from memolib.theory.gaps import (
+    jacobian_density,
+    tangent_density,
+    tangent_distribution,
+    tangent_edges,
+)
+from memolib.theory.losses import (
+    law_limit,
+    loss_fresh,
+    loss_noisy,
+    participation,
+    retention_training,
+)
 from memolib.theory.memory import retrieval_capacity
-from memolib.theory.paper import gaussian_collapse_time, gaussian_loss_time, paper_singular_values, sphere_variances
+from memolib.theory.paper import (
+    gaussian_collapse_time,
+    gaussian_loss_time,
+    paper_singular_values,
+    sphere_variances,
+)
 from memolib.theory.speciation import (
     clone_agreement,
     mixture_information,

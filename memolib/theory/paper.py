@@ -1,47 +1,104 @@
-"""The paper's estimates, as published and with consistent units, and the sphere that its figure looks at."""
+"""The paper's estimates, as published and with consistent units, and its figure's sphere."""
 
 import numpy as np
 
-from memolib._validate import real
-from memolib.theory._shared import FloatArray, check_points, check_variances
+from memolib._validate import ArrayLike, finite, flag
+from memolib.theory._shared import (
+    FloatArray,
+    check_one_noise,
+    check_points,
+    check_size,
+    check_variances,
+    share,
+)
 
 
-def gaussian_collapse_time(x, variances, N: float) -> FloatArray:
-    """The paper's estimate of the collapse time: a random energy model of the same variance, ``sqrt(V/(2 ln N))``.
+def gaussian_collapse_time(x: ArrayLike, variances: ArrayLike, N: float) -> FloatArray:
+    """The paper's estimate of the collapse time: a random energy model of the same variance.
+
+    It is ``sqrt(V/(2 ln N))``; ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the
+    energies ``|x-y|^2/2``. The estimate replaces the tail of the energies by a Gaussian one and
+    fails where they condense; the chapter shows by how much.
 
     Args:
         x: points in the data's eigenbasis, shape (..., d).
         variances: shape (d,).
         N: number of data points, above 1.
-    ``V(x) = 1/2 sum s_k^4 + sum x_k^2 s_k^2`` is the variance of the energies ``|x-y|^2/2``. The estimate replaces the
-    tail of the energies by a Gaussian one and fails where they condense; the chapter shows by how much.
-    Returns: shape (...). Raises: ValueError otherwise. Source: the paper. Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        Noise variance, shape (...).
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        The paper.
+
+    Chapter:
+        ``manifold/losing_dimensions``.
+
+    Example:
+        >>> from memolib import theory
+        >>> float(theory.gaussian_collapse_time([0.0], [1.0], 1_000).round(4))
+        0.1902
     """
     s2 = check_variances(variances)
-    energy_variance = (s2**2).sum() / 2 + (check_points("x", x, s2) ** 2 * s2).sum(axis=-1)
-    return np.sqrt(energy_variance / (2 * np.log(real("N", N, minimum=1, strict=True))))
+    x = check_points("x", x, s2)
+    N = check_size(N, strict=True)
+    with np.errstate(all="ignore"):
+        time = np.hypot(_norm(s2 / np.sqrt(2)), _norm(x * np.sqrt(s2))) / np.sqrt(2 * np.log(N))
+    return finite(time, x=x, variances=s2, N=N)
 
 
-def gaussian_loss_time(variances, N: float) -> FloatArray:
-    """The paper's estimate of the loss time of each direction for data on a sphere, ``s_k^2/(2 ln N)``.
+def _norm(values: FloatArray) -> FloatArray:
+    """Root of the sum of squares, which may be beyond the range of floats; under ``errstate``."""
+    largest = np.abs(values).max(axis=-1, keepdims=True)
+    scaled = values / np.where(largest > 0, largest, 1)
+    return largest[..., 0] * np.sqrt((scaled**2).sum(axis=-1))
+
+
+def gaussian_loss_time(variances: ArrayLike, N: float) -> FloatArray:
+    """The paper's estimate of the loss time of each direction, ``s_k^2/(2 ln N)``.
+
+    For data on a sphere.
 
     Args:
         variances: shape (d,).
         N: number of data points, above 1.
-    Returns: noise variance, shape (d,): largest variance first. Raises, Source, Chapter: as ``gaussian_collapse_time``.
+
+    Returns:
+        Noise variance, shape (d,): largest variance first.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        The paper.
+
+    Chapter:
+        ``manifold/losing_dimensions``.
     """
-    return check_variances(variances) / (2 * np.log(real("N", N, minimum=1, strict=True)))
+    s2 = check_variances(variances)
+    N = check_size(N, strict=True)
+    with np.errstate(all="ignore"):
+        return finite(s2 / (2 * np.log(N)), variances=s2, N=N)
 
 
 def paper_singular_values(
-    variances, t: float, N: float, *, normalised: bool = False, homogeneous: bool = False
+    variances: ArrayLike,
+    t: float,
+    N: float,
+    *,
+    normalised: bool = False,
+    homogeneous: bool = False,
 ) -> FloatArray:
     """Singular values of the score's Jacobian at the origin, as the paper's public code draws them.
 
-    ``sqrt(lam_k^2 + v_k^2)`` with ``lam_k = 1/(t+s_k^2)``, ``v_k = F (phi_0 + phi_k)``, ``phi = max(0, 1/t - 1/t_c)``
-    and ``F = sum s^2/(t^2 (t+s^2))``; t_c is the Gaussian collapse time at the origin for phi_0, and at distance
-    sqrt(t) along direction k for phi_k. For normalised data, as in the published figure, the energies' variance at the
-    origin is left out: phi_0 = 0, and phi_k grows below ``gaussian_loss_time``. v carries 1/t^3 against 1/t of lam; the
+    ``sqrt(lam_k^2 + v_k^2)`` with ``lam_k = 1/(t+s_k^2)``, ``v_k = F (phi_0 + phi_k)``,
+    ``phi = max(0, 1/t - 1/t_c)`` and ``F = sum s^2/(t^2 (t+s^2))``; t_c is the Gaussian collapse
+    time at the origin for phi_0, and at distance sqrt(t) along direction k for phi_k. For
+    normalised data, as in the published figure, the energies' variance at the origin is left out:
+    phi_0 = 0, and phi_k grows below ``gaussian_loss_time``. v carries 1/t^3 against 1/t of lam; the
     homogeneous form is ``lam^2 + F Y_k`` with ``Y_k = max(0, 1 - t/t_c,k)``.
 
     Args:
@@ -50,32 +107,76 @@ def paper_singular_values(
         N: number of data points, above 1.
         normalised: for data on a sphere.
         homogeneous: the form with consistent units.
-    Returns: (d,), unit 1/t. Raises: ValueError otherwise. Source: the paper. Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        Singular values, shape (d,), unit 1/t.
+
+    Raises:
+        ValueError: for other arguments, and where the published form, which grows as 1/t^3, is
+            beyond the range of floats.
+
+    Source:
+        The paper.
+
+    Chapter:
+        ``manifold/losing_dimensions``.
+
+    Example:
+        >>> from memolib import theory
+        >>> theory.paper_singular_values([1.0, 0.0], 1.0, 1_000).tolist()  # above t_c: lam
+        [0.5, 1.0]
     """
-    s2, t = check_variances(variances), real("t", t, minimum=0, strict=True)
-    log_n = np.log(real("N", N, minimum=1, strict=True))
-    at_origin = 0.0 if normalised else (s2**2).sum() / 2
-    lam, F = 1 / (t + s2), (s2 / (t**2 * (t + s2))).sum()
-    with np.errstate(divide="ignore"):
-        excess_0, excess = (np.maximum(0, 1 - t / np.sqrt(V / (2 * log_n))) for V in (at_origin, at_origin + t * s2))
-    if homogeneous:
-        return np.sqrt(lam**2 + F * excess)
-    return np.sqrt(lam**2 + (F * (excess_0 + excess) / t) ** 2)
+    s2 = check_variances(variances)
+    t = check_one_noise(t)
+    log_n = np.log(check_size(N, strict=True))
+    normalised = flag("normalised", normalised)
+    homogeneous = flag("homogeneous", homogeneous)
+    with np.errstate(all="ignore"):
+        at_origin = 0.0 if normalised else _norm(s2) / np.sqrt(2)
+        displaced = np.hypot(at_origin, np.sqrt(t) * np.sqrt(s2))
+        times = (spread / np.sqrt(2 * log_n) for spread in (at_origin, displaced))
+        excess_0, excess = (np.maximum(0, 1 - t / time) for time in times)  # t phi
+        lam = 1 / (t + s2)
+        F = share(s2, t).sum()  # in units of 1/t^2
+        grown = excess if homogeneous else excess_0 + excess
+        v = (np.sqrt(F * grown) if homogeneous else F * grown / t / t) / t
+        values = np.hypot(lam, v)
+    return finite(values, variances=s2, t=t)
 
 
-def sphere_variances(variances) -> FloatArray:
+def sphere_variances(variances: ArrayLike) -> FloatArray:
     """Variances of Gaussian data divided by their norm, exact by a one-dimensional integral.
 
     Args:
         variances: of the data before division, shape (d,), at least one above 0.
-    Returns: ``E[z_k^2/|z|^2] = int_0^inf s_k^2/(1 + 2 q s_k^2) prod_j (1 + 2 q s_j^2)^(-1/2) dq``, shape (d,), sum 1.
-    Raises: ValueError for other arguments. Source and Chapter: ``manifold/losing_dimensions``.
+
+    Returns:
+        ``E[z_k^2/|z|^2] = int_0^inf s_k^2/(1 + 2 q s_k^2) prod_j (1 + 2 q s_j^2)^(-1/2) dq``,
+        shape (d,), sum 1.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book.
+
+    Chapter:
+        ``manifold/losing_dimensions``.
+
+    Example:
+        >>> from memolib import theory
+        >>> theory.sphere_variances([9.0, 1.0]).round(6).tolist()  # s_k/(s_1 + s_2)
+        [0.75, 0.25]
     """
     s2 = check_variances(variances)
     if not s2.any():
-        raise ValueError("variances is 0 in all directions; allowed are variances of which one is above 0")
-    s2 = s2 / s2.max()
-    log_q = np.linspace(-40, 80, 12_001)[:, None]  # trapezoid rule in ln(q): converges exponentially
-    growth = np.log1p(2 * np.exp(log_q) * s2)
-    values = np.exp(log_q - growth.sum(axis=1, keepdims=True) / 2 - growth) * s2
+        allowed = "variances of which one is above 0"
+        raise ValueError(f"variances is 0 in all directions; allowed are {allowed}")
+    with np.errstate(divide="ignore"):
+        log_s2 = np.log(s2) - np.log(s2.max())
+    # Trapezoid rule in ln(q): converges exponentially; small variances weigh in at large q.
+    steps = 12_000 + int(-100 * log_s2[s2 > 0].min())
+    log_q = np.linspace(-40, -40 + 0.01 * steps, steps + 1)[:, None]
+    growth = np.logaddexp(0, np.log(2) + log_q + log_s2)
+    values = np.exp(log_q + log_s2 - growth.sum(axis=1, keepdims=True) / 2 - growth)
     return values.sum(axis=0) * (log_q[1, 0] - log_q[0, 0])

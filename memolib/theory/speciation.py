@@ -1,87 +1,181 @@
-"""Classes: when the reverse process chooses one, and how much information a mixture leaves in a noisy point."""
+"""Classes: when the reverse process chooses one, and a mixture's information in a noisy point."""
 
 import numpy as np
 from scipy.special import logsumexp
 
-from memolib._validate import check_mixture, count, real, real_array
-from memolib.theory._shared import FloatArray, check_noise
+from memolib._validate import (
+    ArrayLike,
+    Seed,
+    check_mixture,
+    count,
+    finite,
+    generator,
+    real,
+    real_array,
+)
+from memolib.theory._shared import FloatArray, check_noise, check_one_noise, length, log_one_plus
 
 
-def noise_variance(s) -> FloatArray:
-    """Noise variance of the Ornstein-Uhlenbeck process ``dx = -x ds + sqrt(2) dW`` at time s, ``t = exp(2s) - 1``.
+def noise_variance(s: ArrayLike) -> FloatArray:
+    """Noise variance of the Ornstein-Uhlenbeck process ``dx = -x ds + sqrt(2) dW`` at time s.
+
+    ``t = exp(2s) - 1``: the process's point at time s, divided by ``exp(-s)``, is the data point
+    plus noise of this variance.
 
     Args:
         s: time, above 0, any shape.
-    Returns: t, in units of the process's stationary variance, shape of ``s``: the process's point at time s, divided by
-    ``exp(-s)``, is the data point plus noise of this variance.
-    Raises: ValueError for s not above 0. Source: Song et al., arXiv 2011.13456. Chapter: ``diffusion/noise_and_score``.
+
+    Returns:
+        t, in units of the process's stationary variance, shape of ``s``.
+
+    Raises:
+        ValueError: for s not above 0.
+
+    Source:
+        Song et al., arXiv 2011.13456.
+
+    Chapter:
+        ``diffusion/noise_and_score``.
     """
-    return np.expm1(2 * real_array("s", s, minimum=0, strict=True))
+    s = real_array("s", s, minimum=0, strict=True)
+    with np.errstate(all="ignore"):
+        return finite(np.expm1(2 * s), s=s)
 
 
 def speciation_time(variance: float) -> float:
-    """Noise variance at which the reverse process decides between two classes: ``t_S = Lambda - 1``.
+    """Noise variance at which the reverse process decides between two classes: ``Lambda - 1``.
+
+    A crossover, not a sharp time, for classes whose separation along the line between them far
+    exceeds the variance within. In the Ornstein-Uhlenbeck process it is ``s_S = 1/2 ln(Lambda)``.
 
     Args:
-        variance: Lambda, the variance of the data *along the line between the classes*, above 1, in units of the
-            stationary variance of the process; not simply the largest eigenvalue of the covariance.
-    A crossover, not a sharp time, for classes whose separation along the line between them far exceeds the variance
-    within. In the Ornstein-Uhlenbeck process it is ``s_S = 1/2 ln(Lambda)``. Returns: t_S in this unit. Raises:
-    ValueError for a variance not above 1: no speciation. Source: Biroli et al. (2024). Chapter: ``diffusion/collapse``.
+        variance: Lambda, the variance of the data *along the line between the classes*, above 1,
+            in units of the stationary variance of the process; not simply the largest eigenvalue
+            of the covariance.
+
+    Returns:
+        t_S in this unit.
+
+    Raises:
+        ValueError: for a variance not above 1: no speciation.
+
+    Source:
+        Biroli et al. (2024).
+
+    Chapter:
+        ``diffusion/collapse``.
+
+    Example:
+        >>> from memolib import theory
+        >>> theory.speciation_time(65)
+        64.0
     """
     return real("variance", variance, minimum=1, strict=True) - 1
 
 
-def clone_agreement(separation: float, within: float, t) -> FloatArray:
+def clone_agreement(separation: float, within: float, t: ArrayLike) -> FloatArray:
     """Probability that two clones of one noisy point end in the same of two equal classes.
+
+    Two reverse processes from one x_t end in a class with the probability p that it has given x_t,
+    so they agree with probability ``E[p^2 + (1-p)^2]``; here for classes at +-mu, by Gauss-Hermite
+    quadrature.
 
     Args:
         separation: squared norm of mu, above 0.
         within: variance within a class along mu, 0 or more.
         t: noise variance, above 0, any shape.
-    Two reverse processes from one x_t end in a class with the probability p that it has given x_t, so they agree with
-    probability ``E[p^2 + (1-p)^2]``; here for classes at +-mu, by Gauss-Hermite quadrature.
-    Returns: from 1/2 to 1, shape of ``t``. Raises: ValueError for other arguments.
-    Source: cloning test of Biroli et al. (2024). Chapter: ``diffusion/collapse``.
+
+    Returns:
+        From 1/2 to 1, shape of ``t``.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        Cloning test of Biroli et al. (2024).
+
+    Chapter:
+        ``diffusion/collapse``.
+
+    Example:
+        >>> from memolib import theory
+        >>> float(theory.clone_agreement(64.0, 1.0, theory.speciation_time(65)).round(2))
+        0.77
     """
     mu2 = real("separation", separation, minimum=0, strict=True)
-    spread = real("within", within, minimum=0) + check_noise(t)
+    within = real("within", within, minimum=0)
+    t = check_noise(t)
     nodes, weights = np.polynomial.hermite_e.hermegauss(201)
-    snr = (mu2 / spread)[..., None]  # signal to noise along mu; the logit of p is 2 (snr + sqrt(snr) z)
-    p = 1 / (1 + np.exp(-2 * np.clip(snr + np.sqrt(snr) * nodes, -300, 300)))
-    return (p**2 + (1 - p) ** 2) @ weights / np.sqrt(2 * np.pi)
+    with np.errstate(all="ignore"):
+        snr = mu2 / (within + t.reshape(-1, 1))  # signal to noise along mu
+    snr = np.minimum(snr, 1e6)  # from where on p is 1 to all digits
+    logit = 2 * np.clip(snr + np.sqrt(snr) * nodes, -300, 300)
+    p = 1 / (1 + np.exp(-logit))
+    return ((p**2 + (1 - p) ** 2) @ weights / np.sqrt(2 * np.pi)).reshape(t.shape)[()]
 
 
 def mixture_information(
-    means, variances, weights, t: float, *, samples: int = 20_000, seed=None
+    means: ArrayLike,
+    variances: ArrayLike,
+    weights: ArrayLike,
+    t: float,
+    *,
+    samples: int = 20_000,
+    seed: Seed = None,
 ) -> tuple[float, float]:
-    """Information between a point of a Gaussian mixture and its noisy copy, ``I(y; x_t)``, and its standard error.
+    """Information between a point of a Gaussian mixture and its noisy copy, and its standard error.
+
+    ``I(y; x_t) = I(y; x_t | class) + I(class; x_t)``: the first is in closed form, the second, at
+    most the entropy of the classes, by Monte Carlo. The excess entropy of the empirical score of N
+    points is ``I(y; x_t) - ln N``.
 
     Args:
         means: of the K components, shape (K, d).
         variances: of the components along the d axes, shape (K, d), or (d,) for all of them.
         weights: of the components, shape (K,), above 0, summing to 1.
         t: noise variance, above 0.
-        samples: number of noisy points drawn, 2 or more.
-        seed: int or ``numpy.random.Generator``.
-    ``I(y; x_t) = I(y; x_t | class) + I(class; x_t)``: the first is in closed form, the second, at most the entropy of
-    the classes, by Monte Carlo. The excess entropy of the empirical score of N points is ``I(y; x_t) - ln N``.
-    Returns: both in nats. Raises: ValueError for other arguments.
-    Source: this book; excess entropy after Biroli et al. (2024). Chapter: ``diffusion/collapse``.
+        samples: number of noisy points drawn, from 2 to 1e9; time is in proportion to it.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``.
+
+    Returns:
+        Information and its standard error, both in nats.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book; excess entropy after Biroli et al. (2024).
+
+    Chapter:
+        ``diffusion/collapse``.
+
+    Example:
+        >>> from memolib import theory
+        >>> two = [[-9.0], [9.0]], [0.0], [0.5, 0.5]  # far apart: ln 2
+        >>> value, error = theory.mixture_information(*two, t=1.0, seed=0)
+        >>> round(value, 4)
+        0.6931
     """
     means, variances, weights = check_mixture(means, variances, weights)
-    t, n = real("t", t, minimum=0, strict=True), count("samples", samples, minimum=2)
-    spread, rng = variances + t, np.random.default_rng(seed)
-    within = weights @ np.log1p(variances / t).sum(axis=1) / 2
-    log_norm = np.log(weights) - np.log(spread).sum(axis=1) / 2
-    about_class = []
-    rows = max(1, 4_000_000 // means.shape[1])  # points at a time: tens of MB
-    for start in range(0, n, rows):
-        label = rng.choice(len(weights), min(rows, n - start), p=weights)
-        x = means[label] + rng.standard_normal((label.size, means.shape[1])) * np.sqrt(spread[label])
-        logs = np.stack(
-            [c - ((x - m) ** 2 / v).sum(axis=1) / 2 for c, m, v in zip(log_norm, means, spread, strict=True)]
-        )
-        about_class.append(logs[label, np.arange(label.size)] - logsumexp(logs, axis=0) - np.log(weights[label]))
-    values = np.concatenate(about_class)
-    return float(within + values.mean()), float(values.std(ddof=1) / np.sqrt(n))
+    t = check_one_noise(t)
+    samples = count("samples", samples, minimum=2, maximum=1e9)
+    rng = generator(seed)
+    with np.errstate(all="ignore"):
+        spread = length(variances, t)  # standard deviations of x_t in its class
+        within = weights @ log_one_plus(variances, t).sum(axis=1) / 2
+        log_norm = np.log(weights) - np.log(spread).sum(axis=1)
+        about_class = []
+        rows = max(1, 4_000_000 // means.shape[1])  # points at a time: tens of MB
+        for start in range(0, samples, rows):
+            label = rng.choice(len(weights), min(rows, samples - start), p=weights)
+            noise = rng.standard_normal((label.size, means.shape[1])) * spread[label]
+            # From the means' differences: their common part does not cost digits.
+            logs = np.empty((len(weights), label.size))
+            for k, mean in enumerate(means):
+                apart = (means[label] - mean + noise) / spread[k]
+                logs[k] = log_norm[k] - (apart**2).sum(axis=1) / 2
+            own = logs[label, np.arange(label.size)]
+            about_class.append(own - logsumexp(logs, axis=0) - np.log(weights[label]))
+        values = np.concatenate(about_class)
+    value = finite(within + values.mean(), means=means, variances=variances, t=t)
+    return float(value), float(values.std(ddof=1) / np.sqrt(samples))

@@ -82,3 +82,37 @@ def test_largest_gap():
     ):
         with pytest.raises(ValueError, match=message):
             call()
+
+
+def test_distribution_of_square_matrices_in_closed_form():
+    """m = d: F(x) = [sqrt(x (4-x)) + 4 arcsin(sqrt(x)/2)]/(2 pi), in units of the variance."""
+    x = np.r_[np.geomspace(1e-4, 1, 400), np.linspace(1, 4, 400)]
+    exact = (np.sqrt(x * (4 - x)) + 4 * np.arcsin(np.sqrt(x) / 2)) / (2 * np.pi)
+    assert np.abs(theory.tangent_distribution(0.3 * x, 40, 40, 0.3) - exact).max() < 6e-5
+    assert np.allclose(theory.tangent_density(0.3 * x, 40, 40, 0.3), np.sqrt((4 - x) / x) / (0.6 * np.pi))
+
+
+def test_distribution_is_the_integral_of_the_density():
+    low, high = theory.tangent_edges(10, 40, 2.0)
+    for share in (0.1, 0.37, 0.8):
+        top = low + share * (high - low)
+        area = quad(lambda z: 2 * z * theory.tangent_density(low + z * z, 10, 40, 2.0), 0, np.sqrt(top - low))[0]
+        assert theory.tangent_distribution(top, 10, 40, 2.0) == pytest.approx(area, abs=1e-6)
+
+
+def test_spectra_at_extreme_scales():
+    # one direction of so many that all its eigenvalues are equal to all digits
+    assert theory.tangent_edges(1, 10**40, 1e-40) == pytest.approx((1, 1))
+    assert theory.tangent_distribution([0.5, 2.0], 1, 10**40, 1e-40).tolist() == [0, 1]
+    assert theory.tangent_density([0.5, -1e300, 1e300], 1, 10**40, 1e-40).tolist() == [0, 0, 0]
+    assert theory.jacobian_density([0.0, 1 - 1e-16], 1e300, 2, 5).tolist() == [0, 0]
+    assert theory.jacobian_density([0.0, 0.5], 1e300, 10, 40, 1e-300).tolist() == [0, 0]
+    assert theory.jacobian_density(0.5, 3e300, 10, 40, 1e300) == pytest.approx(
+        theory.jacobian_density(0.5, 3.0, 10, 40)
+    )
+    with pytest.raises(
+        ValueError, match=r"^m is 1, d is 1e\+30, variance is 1e\+300; allowed are numbers whose result"
+    ):
+        theory.tangent_edges(1, 10**30, 1e300)
+    with pytest.raises(ValueError, match=r"^gamma is 2e-310, variance is 1e-310; allowed are numbers whose result"):
+        theory.tangent_density(2e-310, 10, 40, 1e-310)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import trapezoid
+from scipy.special import erfcx
 from scipy.stats import kstest, norm
 
 from memolib import rem
@@ -297,3 +298,112 @@ def test_critical_window_against_the_exact_integral(delta):
     assert rem.participation_window(far, 1e6) == pytest.approx(rem.participation_limit(far, 1e6), rel=1e-4)
     with pytest.raises(ValueError, match=r"N is 1\.0; allowed are finite numbers above 1"):
         rem.participation_window(1.0, 1)
+
+
+# What is reported at the edges --------------------------------------------------------------------------------------
+
+
+def test_nothing_is_replaced_where_all_levels_are_given():
+    levels = np.sort(rem.sample_levels(20, 3.0, samples=5, seed=12), axis=1)
+    for beta in (0.01, 0.5, 3.0):
+        full = rem.thermodynamics(levels, beta).participation
+        assert np.allclose(rem.participation_from_lowest(levels, beta, 20, 3.0), full, rtol=1e-13)
+    assert rem.participation_from_lowest([1e300], 1e300, 1, 1e-300) == 1
+
+
+@pytest.mark.parametrize("levels", [[-2.0, -1.5], [-0.5], [0.7, 1.2], [9.0]])
+@pytest.mark.parametrize("beta", [1e-3, 0.4, 2.0, 30.0])
+def test_the_mean_of_the_upper_levels_by_an_integral(levels, beta):
+    v, N = 2.0, 7
+    E = levels[-1] + np.linspace(0, 40, 400_001) ** 2 / 40
+    density = norm.pdf(E, scale=np.sqrt(v))
+    density /= trapezoid(density, E)
+    z, z2 = (np.exp(-b * (np.array(levels) - levels[0])).sum()
+             + (N - len(levels)) * trapezoid(np.exp(-b * (E - levels[0])) * density, E)
+             for b in (beta, 2 * beta))  # fmt: skip
+    assert rem.participation_from_lowest(levels, beta, N, v) == pytest.approx(z2 / z**2, rel=1e-7)
+
+
+def test_lowest_levels_at_extreme_numbers():
+    levels = [-40.0, -39.0]
+    assert rem.participation_from_lowest(levels, 1e6, 1e300) == 1  # cold: the lowest alone
+    assert rem.participation_from_lowest(levels, 1e150, 1e300) == 1
+    hot = rem.participation_from_lowest([0.0], 1e-290, 1e200)
+    assert hot == pytest.approx(1e-200, rel=1e-9, abs=0)  # 1/N
+    # E[exp(-b E) | E > 0] = erfcx(b/sqrt(2)), where there are enough levels for it to count
+    z, z2 = (1 + 1e12 * erfcx(b / np.sqrt(2)) for b in (1e6, 2e6))
+    assert rem.participation_from_lowest([0.0], 1e6, 1e12) == pytest.approx(z2 / z**2, rel=1e-9, abs=0)
+    # far above 0 the density falls as exp(-1e9 E): the means are 1/2 and 1/3
+    assert rem.participation_from_lowest([1e9], 1e9, 3) == pytest.approx((1 + 2 / 3) / 4, rel=1e-9)
+    # far below 0 the condition does not matter: exp(b^2/2)
+    z, z2 = 1 + 1e26 * np.exp(0.5 - 60), 1 + 1e26 * np.exp(2 - 120)
+    assert rem.participation_from_lowest([-60.0], 1.0, 1e26) == pytest.approx(z2 / z**2, rel=1e-9)
+    assert rem.participation_from_lowest([1.0, 1.0], 3.0, 2) == 0.5  # equal levels do rise
+    assert rem.participation_from_lowest(levels, 2.0, 10, "1") == rem.participation_from_lowest(levels, 2.0, 10)
+
+
+def test_the_highest_of_a_few_levels_is_never_infinite():
+    class Far(np.random.Generator):
+        def standard_exponential(self, size):
+            return np.full(size, 50.0)
+
+    level = rem.sample_lowest_levels(1, 4.0, keep=1, seed=Far(np.random.PCG64()))[0, 0]
+    assert norm.logsf(level / 2) == pytest.approx(-50)
+
+
+@pytest.mark.parametrize("N", [1.5, 2, 100, 1e12, 1e100])
+def test_exact_participation_of_wide_levels(N, monkeypatch):
+    """Two rules for the same integrals: over the levels, and by parts."""
+    beta = np.array([50.5, 120.0])
+    by_parts = rem.participation_exact(beta, N)
+    monkeypatch.setattr(rem, "WIDE", np.inf)
+    assert np.allclose(by_parts, rem.participation_exact(beta, N), rtol=1e-12, atol=0)
+
+
+def test_exact_participation_at_any_width():
+    for beta in (1e3, 1e5, 1e9, 1e100, 1e308):
+        Y = rem.participation_exact(beta, 10.0)
+        lost = 1.53875 / beta  # in proportion to the temperature
+        assert Y == pytest.approx(1 - lost, abs=1e-3 * lost + 1e-12)
+    assert rem.participation_exact(1e-300, 10, 1e-300) == pytest.approx(0.1)
+    with pytest.raises(ValueError, match=r"^beta is 1e\+308, v is 1e\+300; allowed are numbers whose result"):
+        rem.participation_exact(1e308, 10, 1e300)
+
+
+@pytest.mark.parametrize("N", [2, 10, 1e6, 1e100])
+def test_steps_up_to_the_largest_agree(N):
+    beta = max(rem.critical_beta(N), 1) * np.array([1e-3, 0.5, 1, 2, 8])
+    fine = rem.participation_exact(beta, N)
+    assert np.allclose(rem.participation_exact(beta, N, step=0.5), fine, rtol=1e-6, atol=0)
+    coarse = np.abs(rem.participation_exact(beta, N, step=0.35) / fine - 1).max()
+    assert coarse < 1e-9 and np.allclose(fine, rem.participation_exact(beta, N, step=0.1), rtol=1e-11, atol=0)
+
+
+def test_window_far_from_the_transition():
+    beta = rem.critical_beta(1e6) + np.array([1e3, 1e6, 1e9])
+    assert np.allclose(rem.participation_window(beta, 1e6), rem.participation_limit(beta, 1e6), rtol=2e-6)
+    above = rem.participation_window(rem.critical_beta(1e100) - 30 * np.arange(2) / 2, 1e100)
+    assert (above > 0).all()
+    delta, v = 2.5, 9.0  # the hazard rate by its definition
+    beta = rem.critical_beta(1e6, v) + delta / 3
+    assert rem.participation_window(beta, 1e6, v) == pytest.approx(norm.pdf(delta) / norm.sf(delta) / (3 * beta))
+
+
+def test_closed_forms_at_extreme_scales():
+    assert rem.critical_beta(10, 5e-324) == pytest.approx(np.sqrt(2 * np.log(10)) / np.sqrt(5e-324))
+    assert rem.quenched_free_energy(1e300, 10, 1e300) == pytest.approx(-np.sqrt(2 * np.log(10)) * 1e150)
+    assert rem.quenched_entropy(1e300, 10, 1e300) == 0 and rem.participation_limit(1e-310, 10, 1e-300) == 0
+    assert rem.level_entropy(1e160, 10, 1e300) == pytest.approx(-5e19)
+    with pytest.raises(ValueError, match=r"^energy is 1e\+200, v is 1; allowed are numbers whose result"):
+        rem.level_entropy(1e200, 10)
+    with pytest.raises(ValueError, match=r"^N is 1e\+301; allowed are numbers from 1 to 1e300"):
+        rem.sample_lowest_levels(1e301, keep=1)
+    out = rem.thermodynamics([0.0, 1e308], [1e-300, 1e300])
+    assert out.participation.tolist() == [1, 1] and out.energy.tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("beta", [1.0, 3.0, 6.0, 10.0])
+def test_exact_participation_of_warm_levels_is_annealed(beta):
+    """Far above the transition E[Y] = N E[a^2]/(N E[a])^2 = exp(beta^2 v)/N, however wide the levels."""
+    annealed = np.exp(beta**2 - 100 * np.log(10))
+    assert rem.participation_exact(beta, 1e100) == pytest.approx(annealed, rel=1e-11, abs=0)

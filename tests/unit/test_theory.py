@@ -230,3 +230,173 @@ def test_bad_shapes_are_named():
             call()
     with pytest.raises(ValueError, match="variances is 0 in all directions"):
         theory.sphere_variances([0.0, 0.0])
+
+
+# Formulas written out a second time ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("t", [0.02, 0.1, 0.3])
+def test_the_published_singular_values(t):
+    """The paper's code at its default: both phi, below the transition of either and above."""
+    s2, N = np.array([1.0, 0.5, 0.0]), 1_000
+    at_origin = np.sqrt((s2**2).sum() / 2 / (2 * np.log(N)))
+    displaced = np.sqrt(((s2**2).sum() / 2 + t * s2) / (2 * np.log(N)))
+    phi_0, phi = max(0, 1 / t - 1 / at_origin), np.maximum(0, 1 / t - 1 / displaced)
+    lam, F = 1 / (t + s2), (s2 / (t**2 * (t + s2))).sum()
+    v = F * (phi_0 + phi)
+    assert np.allclose(theory.paper_singular_values(s2, t, N), np.sqrt(lam**2 + v**2), rtol=1e-12)
+    sphere = np.maximum(0, 1 / t - 1 / np.sqrt(np.maximum(t * s2, 1e-300) / (2 * np.log(N))))
+    published = theory.paper_singular_values(s2, t, N, normalised=True)
+    assert np.allclose(published, np.sqrt(lam**2 + (F * sphere) ** 2), rtol=1e-12)
+    homogeneous = np.sqrt(lam**2 + F * np.maximum(0, 1 - t / displaced))
+    assert np.allclose(theory.paper_singular_values(s2, t, N, homogeneous=True), homogeneous, rtol=1e-12)
+
+
+def test_condensation_by_the_exponent_written_out():
+    s2, x, t, N = np.array([1.0, 0.3, 0.0]), np.array([1.2, -0.4, 2.0]), 5e-4, 500
+
+    def entropy(lam):
+        u = lam * s2 / t
+        pull = lam**2 * x**2 * s2 / (t + lam * s2) ** 2
+        return np.log(N) - (np.log(1 + u) - u / (1 + u) + pull).sum() / 2
+
+    Y = theory.condensed_participation(x, s2, t, N)
+    assert 0.1 < Y < 0.9 and entropy(1 - Y) == pytest.approx(0, abs=1e-9)
+    assert theory.level_entropy(x, s2, t, N) == pytest.approx(entropy(1), rel=1e-12)
+    # just above and just below the collapse at x
+    t_c = theory.collapse_time_at(x, s2, N)
+    assert theory.condensed_participation(x, s2, t_c * 1.001, N) == 0
+    assert 0 < theory.condensed_participation(x, s2, t_c * 0.999, N) < 0.01
+
+
+def test_laws_of_loss_written_out():
+    s2, chi2, t, N = np.array([2.0, 0.1, 0.0]), np.array([0.3, 4.0, 1.0]), 0.7, 1e4
+    u = s2 / t
+    Y = np.prod((1 + u) / np.sqrt(1 + 2 * u) * np.exp(chi2 * u / (1 + 2 * u))) / N
+    assert theory.participation(chi2, s2, t, N) == pytest.approx(Y, rel=1e-13)
+    fresh = Y * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2)
+    noisy = Y * ((1 + u) / (1 + 2 * u) + chi2 * u / (1 + 2 * u) ** 2)
+    assert np.allclose(theory.loss_fresh(chi2, s2, t, N), fresh, rtol=1e-13)
+    assert np.allclose(theory.loss_noisy(chi2, s2, t, N), noisy, rtol=1e-13)
+    many = np.stack([chi2, 2 * chi2])
+    assert np.allclose(theory.loss_noisy(many, s2, t, N)[0], noisy, rtol=1e-13)
+    assert np.allclose(theory.loss_fresh(many[:, :1], s2, t, N)[0], theory.loss_fresh(0.3, s2, t, N), rtol=1e-13)
+
+
+@pytest.mark.parametrize("t", [1e-300, 1e-160, 1e-12, 1e300])
+def test_laws_of_loss_at_any_noise(t):
+    """One direction of variance 1 at chi = 1: for large u, Y = sqrt(u/2) e^(1/2)/N and fresh loss Y/u."""
+    Y, fresh, noisy = (float(np.ravel(law(1.0, [1.0], t, 1)).item())
+                       for law in (theory.participation, theory.loss_fresh, theory.loss_noisy))  # fmt: skip
+    if t > 1:
+        assert (Y, fresh, noisy) == (1, 1, 1)
+    else:
+        assert Y == pytest.approx(np.exp(0.5) / np.sqrt(2 * t), rel=1e-11)
+        assert fresh / Y == pytest.approx(t, rel=1e-11, abs=0) and noisy / Y == pytest.approx(0.5, rel=1e-11)
+
+
+def test_extreme_scales():
+    s2 = np.array([1.0, 0.5, 0.0])
+    assert theory.information([1e300], 1e-300) == pytest.approx(300 * np.log(10))
+    assert theory.information([1.7e308] * 2, 1.7e308) == pytest.approx(np.log(2))
+    assert theory.condensed_participation(np.zeros(3), s2, 1e-300, 100) == 1
+    assert theory.condensed_participation([0.0, 0.0, 1e300], s2, 1e-300, 100) == 1  # off the manifold: no matter
+    assert theory.condensed_participation([1e300, 0, 0], s2, 1e-300, 100) == 1
+    far = theory.collapse_time_at([1e160, 0, 0], s2, 100)  # x^2 s^2/(2 t^2) = ln N
+    assert far == pytest.approx(1e160 / np.sqrt(2 * np.log(100)), rel=1e-9)
+    assert theory.level_entropy([1e160, 0, 5.0], s2, 1e160, 100) == pytest.approx(np.log(100) - 0.5)
+    assert theory.level_entropy([0.0], [1.7e308], 1.7e308, 1) == pytest.approx(-(np.log(2) - 0.5) / 2)
+    assert theory.information_density([1e200], [0.0], [1.0], 1e300) == pytest.approx(5e99)
+    largest = theory.information_density([1e154], [0.0], [1.7e308], 1.7e308)
+    assert largest == pytest.approx((np.log(2) + 1 / 3.4) / 2)
+    assert theory.paper_singular_values(s2, 1e300, 100) == pytest.approx(1e-300, rel=1e-12, abs=0)
+    assert np.isfinite(theory.paper_singular_values(s2, 1e-150, 100, homogeneous=True)).all()
+    assert theory.gaussian_collapse_time([1e200], [1e200], 10) == pytest.approx(1e300 / np.sqrt(2 * np.log(10)))
+    assert theory.collapse_time([1e300, 1e-300], 10) == pytest.approx(1e300 / 99)
+    assert theory.collapse_time([1.0], 1 + 1e-14) == pytest.approx(0.5 / np.log(1 + 1e-14))
+    assert theory.law_limit([1e300], 2) == pytest.approx(1e300 * theory.law_limit([1.0], 2))
+    small = theory.sphere_variances([1.0, 1e-60])  # s_k/(s_1 + s_2)
+    assert small == pytest.approx([1, 1e-30], rel=1e-9, abs=0)
+    assert theory.retention_training([1.0], 1e-300, 10, samples=10, seed=0)[0] == pytest.approx(0, abs=1e-12)
+    with pytest.raises(ValueError, match=r"^x is from 0 to 1e\+308, variances is .*; allowed are numbers whose result"):
+        theory.level_entropy([1e308, 0, 0], s2, 1e-5, 100)
+
+
+def test_local_collapse_time_is_where_a_patch_holds_one_point():
+    log_density = np.array([-1.0, 0.5])
+    t = theory.local_collapse_time(log_density, 3, 200)
+    assert np.allclose(200 * np.exp(log_density) * (2 * np.pi * np.e * t) ** 1.5, 1)
+
+
+@pytest.mark.parametrize("flipped", [0.0, 0.02, 0.3])
+def test_retrieval_capacity_by_its_two_regimes(flipped):
+    t = np.array([0.1, 0.3, 0.6, 1.0, 3.0])
+    many = (1 - 2 * flipped) / t - np.log(np.cosh(1 / t))
+    entropy = -sum(p * np.log(p) for p in (flipped, 1 - flipped) if p)
+    expected = np.where(1 - 2 * flipped >= np.tanh(1 / t), many, np.log(2) - entropy)
+    assert np.allclose(theory.retrieval_capacity(t, flipped), np.maximum(expected, 0), rtol=1e-10)
+    assert theory.retrieval_capacity(0.5, 0.5) == 0
+    # 1 - 2f and tanh(1/t) both round to 1: the nearest pattern decides all the same
+    assert theory.retrieval_capacity(1e-18, 1e-17) == pytest.approx(np.log(2), rel=1e-12)
+    assert theory.retrieval_capacity([1e-300, 1.0], 0.0)[0] == np.log(2)
+    with pytest.raises(ValueError, match=r"flipped is 0\.6; allowed are fractions from 0 to 0\.5"):
+        theory.retrieval_capacity(1.0, 0.6)
+
+
+@pytest.mark.parametrize(("separation", "t"), [(0.01, 1.0), (1.0, 0.5), (64.0, 63.0), (200.0, 1.0)])
+def test_clone_agreement_by_an_integral(separation, t):
+    within, mu = 0.5, np.sqrt(separation)
+    spread = within + t
+    z = np.linspace(-12, 12, 40_001)
+    x = mu + np.sqrt(spread) * z
+    p = 1 / (1 + np.exp(-2 * mu * x / spread))
+    expected = ((p**2 + (1 - p) ** 2) * np.exp(-(z**2) / 2)).sum() * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    assert theory.clone_agreement(separation, within, t) == pytest.approx(expected, abs=1e-8)
+    assert theory.clone_agreement(1e300, 0, [1e-300, 1e300]) == pytest.approx([1, theory.clone_agreement(1, 0, 1)])
+    assert theory.clone_agreement(1e-300, 0, 1e300) == pytest.approx(0.5)
+    assert theory.noise_variance([np.log(2), 1e-20]) == pytest.approx([3, 2e-20], abs=0)
+    assert theory.speciation_time(3) == 2
+
+
+def test_information_of_a_mixture():
+    # one component: in closed form, and no error
+    value, error = theory.mixture_information([[5.0, 1.0]], [1.0, 0.2], [1.0], 0.3, seed=0)
+    assert value == pytest.approx(theory.information([1.0, 0.2], 0.3)) and error == 0
+    # two far apart, of different weights and extents: the entropy of the classes comes on top
+    p, variances = np.array([0.9, 0.1]), np.array([[1.0, 2.0], [0.1, 0.0]])
+    for offset in (0.0, 1e12):  # a common offset costs no digits
+        value, error = theory.mixture_information(np.array([[-50.0, 0], [50, 0]]) + offset, variances, p, 0.3, seed=1)
+        within = p @ [theory.information(v, 0.3) for v in variances]
+        assert abs(value - within + p @ np.log(p)) < 4 * error
+    # near each other: by an integral over x, with densities written out
+    p, means, variances, t = np.array([0.4, 0.6]), np.array([-0.7, 1.0]), np.array([0.0, 4.0]), 0.4
+    x = np.linspace(-15, 15, 20_001)
+    densities = np.exp(-((x - means[:, None]) ** 2) / (2 * (variances[:, None] + t)))
+    densities /= np.sqrt(2 * np.pi * (variances[:, None] + t))
+    marginal = p @ densities
+    entropy = -(marginal * np.log(marginal)).sum() * (x[1] - x[0])
+    mixture = means[:, None], variances[:, None], p, t
+    values, errors = np.array([theory.mixture_information(*mixture, samples=1_000, seed=s) for s in range(400)]).T
+    information = entropy - np.log(2 * np.pi * np.e * t) / 2
+    assert abs(values.mean() - information) < 4 * errors.mean() / np.sqrt(400)
+    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)  # the quoted error is the scatter
+    default = theory.mixture_information(*mixture, seed=0)[1]
+    assert default == pytest.approx(errors.mean() / np.sqrt(20), rel=0.1)  # of 20,000 points
+
+
+def test_the_quoted_error_of_retention_is_the_scatter():
+    runs = [theory.retention_training([1.0, 0.1], 0.2, 50, samples=200, seed=s) for s in range(400)]
+    means, errors = (np.array(part) for part in zip(*runs, strict=True))
+    assert np.allclose(errors.mean(axis=0), means.std(axis=0, ddof=1), rtol=0.15)
+    assert (theory.retention_training([1.0, 0.1], 0.2, 50, seed=0)[1] < 0.003).all()  # by default 100,000 points
+
+
+@pytest.mark.parametrize(("t", "N"), [(0.5, 3), (0.1, 20)])
+def test_retention_in_one_direction_by_an_integral(t, N):
+    s2 = 2.0
+    u, z = s2 / t, np.linspace(-10, 10, 20_001)
+    p = 1 / (1 + (N - 1) * np.exp(-(np.log(1 + u) + z**2 * s2 / (t + s2)) / 2))
+    retained = (1 - p) * (1 + p * z**2 / (1 + u))
+    expected = (retained * np.exp(-(z**2) / 2)).sum() * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    mean, error = theory.retention_training([s2], t, N, seed=0)
+    assert abs(mean[0] - expected) < 4 * error[0] < 0.01
