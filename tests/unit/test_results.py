@@ -95,15 +95,15 @@ def test_results_follow_their_code(house):
     assert {"memolib.rem", "memolib._validate", "results.toy"} < set(code) and "memolib.training" not in code
 
     module = house / "memolib" / "rem.py"
-    right, line = module.read_text(), "np.sqrt(2 * np.log(_levels(N)) / _variance(v))"
+    right, line = module.read_text(), "return np.sqrt(2 * np.log(N))"
     assert line in right
-    module.write_text(right.replace(line, "np.sqrt(\n  (2*np.log( _levels(N) ))/_variance( v ))  # the same"))
+    module.write_text(right.replace(line, "return np.sqrt(\n  (2*np.log( N ))\n  )  # the same"))
     assert "toy: 2 made" in results(house, "status", "toy")  # a reformatting
-    module.write_text(right.replace(line, "(2 * np.log(_levels(N)) / _variance(v)) ** 0.5"))
+    module.write_text(right.replace(line, "return (2 * np.log(N)) ** 0.5"))
     assert "suspect, changed: memolib.rem" in results(house, "status", "toy")
     assert "N=3: fresh, checked" in results(house, "verify", "toy")
     assert "toy: 2 checked" in results(house, "status", "toy")
-    module.write_text(right.replace(line, "np.sqrt(2 * np.log(_levels(N)) * _variance(2 * v))"))
+    module.write_text(right.replace(line, "return np.sqrt(3 * np.log(N))"))
     said = results(house, "verify", "toy", code=1)
     assert "toy N=2: stale, beta 0" in said and "python -m results make toy N=2" in said
     assert "stale, beta 0" in results(house, "status", "toy")  # until it is made again, or the code is right
