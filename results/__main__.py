@@ -46,24 +46,21 @@ def words(configuration: dict) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds in words."""
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
-def status(chosen: list[str]) -> int:
-    """Print a table; give the number of results that are not fresh."""
+def status(chosen: list[str]) -> None:
+    """Print a table, and below it what made each result and what does not hold."""
     print(f"{'experiment':<20}{'results':>8}" + "".join(f"{kind:>9}" for kind in KINDS) + "   cost to make it again")
-    bad, notes = 0, []
+    notes = []
     for name in chosen:
         stored = experiment(name)
         states = [(c, stored.state(c)) for c in stored.configurations]
         count = Counter(state.name for _, state in states)
-        bad += len(states) - count["fresh"]
         cost = f"{duration(stored.seconds())} as recorded; {stored.needs}"
         print(f"{name:<20}{len(states):>8}" + "".join(f"{count[kind] or '-':>9}" for kind in KINDS) + f"   {cost}")
         by = Counter(state.why for _, state in states if state.name == "fresh")
@@ -72,9 +69,7 @@ def status(chosen: list[str]) -> int:
             notes.append(f"{name}: of these only the beginning of the run is checked: {', '.join(begun)}")
         notes += told(name, [(c, state) for c, state in states if state.name != "fresh"])
         notes += [f"{name}: {path.name} belongs to no configuration" for path in stored.besides()]
-        bad += len(stored.besides())
     print("", *notes, sep="\n")
-    return bad
 
 
 def told(name: str, states: list) -> list[str]:

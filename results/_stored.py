@@ -177,9 +177,8 @@ def judge(stamp: dict | None, now: dict) -> State:
         return State("damaged", f"{', '.join(changed)} changed since the stamp")
     if stamp["version"] != now["version"]:
         return State("stale", f"version {now['version']} is wanted, {stamp['version']} is stored")
-    here = {
-        name: value for name, value in now["inputs"].items() if value is not None
-    }  # data that are not here are not judged
+    # Data that are not here are not judged.
+    here = {name: value for name, value in now["inputs"].items() if value is not None}
     known = {name: value for name, value in stamp["inputs"].items() if name in here or name not in now["inputs"]}
     if changed := _differing(stamp["code"], now["code"]) + _differing(known, here):
         return State("suspect", f"changed: {', '.join(changed)}")
