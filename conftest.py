@@ -9,4 +9,6 @@ def pytest_sessionfinish(session):
     skipped = reporter.stats.get("skipped", [])
     if skipped:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        reporter.write_line(f"FAILED: {len(skipped)} skipped; nothing here may be skipped", red=True)
+        reporter.write_line(
+            f"FAILED: {len(skipped)} skipped; nothing here may be skipped", red=True
+        )

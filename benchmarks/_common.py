@@ -41,7 +41,9 @@ def megabytes(run: Callable) -> float:
 
 
 def exponent(sizes: list[float], times: list[float]) -> tuple[float, float]:
-    """Power of the size that the time grows with, by least squares of logarithms, and its standard error."""
+    """Power of the size that the time grows with, by least squares of logarithms, and its standard
+    error.
+    """
     (slope, _), covariance = np.polyfit(np.log(sizes), np.log(times), 1, cov=True)
     return float(slope), float(covariance[0, 0] ** 0.5)
 
@@ -50,7 +52,12 @@ def table(title: str, rows: list[dict]) -> None:
     """Print rows of names and numbers."""
     print(f"\n{title}")
     for row in rows:
-        print("   ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()), flush=True)
+        print(
+            "   ".join(
+                f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()
+            ),
+            flush=True,
+        )
 
 
 def write(name: str, tables: dict, start: float, **more) -> None:
@@ -60,7 +67,14 @@ def write(name: str, tables: dict, start: float, **more) -> None:
         "command": f"python benchmarks/{name}.py",
         "machine": f"{platform.machine()}, {cores} cores",
         "threads": torch.get_num_threads(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         "seconds": round(time.perf_counter() - start, 1),
     }
-    write_text(RESULTS / f"{name}.json", json.dumps({"record": record | more, "tables": tables}, indent=1) + "\n")
+    write_text(
+        RESULTS / f"{name}.json",
+        json.dumps({"record": record | more, "tables": tables}, indent=1) + "\n",
+    )

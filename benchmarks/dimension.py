@@ -1,10 +1,12 @@
-"""Estimates of the dimension against the plain ways, and against the truth: python benchmarks/dimension.py.
+"""Estimates of the dimension against the plain ways, and against the truth: python
+benchmarks/dimension.py.
 
-At a point of 784 coordinates, for the empirical denoiser of 5,000 points and for a trained U-Net: FLIPD with the trace
-by 784 reverse-mode derivatives, one after the other; the normal bundle's gap by scores at one noisy copy at a time and
-a full singular value decomposition. (memolib: best of two, as torch's first forward-mode derivative takes seconds.)
-Then all estimates on flat manifolds of 5, 20 and 100 dimensions with variances from 0.01 to 1, known exactly. Prints
-tables, and writes results/benchmarks/dimension.json.
+At a point of 784 coordinates, for the empirical denoiser of 5,000 points and for a trained U-Net:
+FLIPD with the trace by 784 reverse-mode derivatives, one after the other; the normal bundle's gap
+by scores at one noisy copy at a time and a full singular value decomposition. (memolib: best of
+two, as torch's first forward-mode derivative takes seconds.) Then all estimates on flat manifolds
+of 5, 20 and 100 dimensions with variances from 0.01 to 1, known exactly. Prints tables, and writes
+results/benchmarks/dimension.json.
 """
 
 import time
@@ -33,7 +35,9 @@ def plain_flipd(denoise, x: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def plain_bundle(denoise, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Largest step between singular values of scores at noisy copies, in units where the noise's lie around 1."""
+    """Largest step between singular values of scores at noisy copies, in units where the noise's
+    lie around 1.
+    """
     noise, scores = np.random.default_rng(0).standard_normal((COPIES, x.shape[1])), []
     with torch.no_grad():
         for xi in noise:
@@ -52,7 +56,10 @@ def measured(run, repeats: int = 1) -> tuple[float, float, float]:
 
 def speed(denoiser, denoise, x: torch.Tensor, t: float) -> list[dict]:
     """Rows for one denoiser, given as memolib's and in plain operations."""
-    trace, gap = measured(lambda: plain_flipd(denoise, x, t)), measured(lambda: plain_bundle(denoise, x, t))
+    trace, gap = (
+        measured(lambda: plain_flipd(denoise, x, t)),
+        measured(lambda: plain_bundle(denoise, x, t)),
+    )
     ways = (
         ("FLIPD, exact", lambda: flipd(denoiser, x, t), trace),
         (f"FLIPD, {PROBES} probes", lambda: flipd(denoiser, x, t, probes=PROBES, seed=0), trace),
@@ -69,7 +76,9 @@ def speed(denoiser, denoise, x: torch.Tensor, t: float) -> list[dict]:
 
 def accuracy(m: int, t: float) -> dict:
     """Estimates at points of a flat manifold: mean of ten (normal bundle: of three)."""
-    law = LinearManifold(np.r_[np.geomspace(0.01, 1, m), np.zeros(PIXELS - m)], random_rotation(PIXELS, seed=m))
+    law = LinearManifold(
+        np.r_[np.geomspace(0.01, 1, m), np.zeros(PIXELS - m)], random_rotation(PIXELS, seed=m)
+    )
     x = law.sample(10, seed=1)
     return {
         "m": m,
@@ -87,13 +96,20 @@ def main() -> None:
     torch.set_num_threads(1)
     y = torch.sigmoid(gaussian(N, 15, seed=0) @ gaussian(15, PIXELS, seed=1) / 2).float()
     biases = -(y**2).sum(dim=1) / 2
-    empirical = Empirical(y), lambda x, t: torch.softmax((x @ y.T + biases) / t, dim=1) @ y, y[:1], 3.0
+    empirical = (
+        Empirical(y),
+        lambda x, t: torch.softmax((x @ y.T + biases) / t, dim=1) @ y,
+        y[:1],
+        3.0,
+    )
     unet = checkpoints.load(f"{UNET}.safetensors")
     network = unet, unet, torch.from_numpy(np.load(f"{UNET}.npz")["images"][:1] / 255).float(), 0.3
     for title, case in (("empirical denoiser, 5,000 points", empirical), ("U-Net", network)):
         tables[f"{title}, one point, d = {PIXELS}, t = {case[-1]:g}"] = rows = speed(*case)
         table(title, rows)
-    tables["flat manifolds"] = [accuracy(m, t) for m in (5, 20, 100) for t in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)]
+    tables["flat manifolds"] = [
+        accuracy(m, t) for m in (5, 20, 100) for t in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+    ]
     table("flat manifolds", tables["flat manifolds"])
     write("dimension", tables, start)
 

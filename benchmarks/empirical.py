@@ -1,9 +1,11 @@
-"""The empirical denoiser against the plain ways to compute it, in one run: python benchmarks/empirical.py.
+"""The empirical denoiser against the plain ways to compute it, in one run: python
+benchmarks/empirical.py.
 
-For each size: seconds for 1,000 queries (the best of a few runs), the largest deviation from the plain way in float64,
-and the memory that the computation takes beyond its inputs; then how time grows with N, Q and d, and the seconds for
-40 noise variances. Random data of the data sets' sizes; the cost does not depend on values. KeOps is timed where it is
-installed (pip install pykeops; it compiles with g++). Prints tables, and writes results/benchmarks/empirical.json.
+For each size: seconds for 1,000 queries (the best of a few runs), the largest deviation from the
+plain way in float64, and the memory that the computation takes beyond its inputs; then how time
+grows with N, Q and d, and the seconds for 40 noise variances. Random data of the data sets' sizes;
+the cost does not depend on values. KeOps is timed where it is installed (pip install pykeops; it
+compiles with g++). Prints tables, and writes results/benchmarks/empirical.json.
 """
 
 import time
@@ -41,10 +43,14 @@ def with_cdist(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def attention(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
-    """Attention by torch's public function, with the squared norms as one more coordinate of the keys."""
+    """Attention by torch's public function, with the squared norms as one more coordinate of the
+    keys.
+    """
     keys = torch.cat([y, -(y**2).sum(dim=1, keepdim=True) / 2], dim=1)
     queries = torch.cat([x, torch.ones(len(x), 1).to(x)], dim=1) / t
-    return scaled_dot_product_attention(queries[None, None], keys[None, None], y[None, None], scale=1.0)[0, 0]
+    return scaled_dot_product_attention(
+        queries[None, None], keys[None, None], y[None, None], scale=1.0
+    )[0, 0]
 
 
 def broadcasting(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
@@ -98,8 +104,14 @@ def one_size(N: int, d: int, t: float, dtype: torch.dtype) -> list[dict]:
 
 
 def scaling() -> dict[str, list[dict]]:
-    """Seconds against N, Q and d, one at a time, about N = 20,000, Q = 500 and d = 784, in float32."""
-    generator, middle, tables = torch.Generator().manual_seed(2), {"N": 20_000, "Q": 500, "d": 784}, {}
+    """Seconds against N, Q and d, one at a time, about N = 20,000, Q = 500 and d = 784, in
+    float32.
+    """
+    generator, middle, tables = (
+        torch.Generator().manual_seed(2),
+        {"N": 20_000, "Q": 500, "d": 784},
+        {},
+    )
     ranges = {
         "N": (2_500, 5_000, 10_000, 20_000, 40_000, 80_000),
         "Q": (64, 125, 250, 500, 1_000, 2_000),
@@ -113,7 +125,9 @@ def scaling() -> dict[str, list[dict]]:
             x, D = y[:Q] + torch.randn(Q, d, generator=generator), Empirical(y)
             D(x, 1.0)  # warm
             rows.append({name: size, "memolib": seconds(lambda D=D, x=x: D(x, 1.0))})
-            rows[-1]["softmax of expanded distances"] = seconds(lambda x=x, y=y: expanded(x, y, 1.0))
+            rows[-1]["softmax of expanded distances"] = seconds(
+                lambda x=x, y=y: expanded(x, y, 1.0)
+            )
         last = {name: "exponent"}
         for way in ("memolib", "softmax of expanded distances"):
             last[way], last[f"{way}, error"] = exponent(sizes, [row[way] for row in rows])
@@ -122,7 +136,9 @@ def scaling() -> dict[str, list[dict]]:
 
 
 def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
-    """Own weight, N_eff and information of all N points at 40 noise variances: one pass, and one call for each."""
+    """Own weight, N_eff and information of all N points at 40 noise variances: one pass, and one
+    call for each.
+    """
     y = torch.rand(N, d, generator=torch.Generator().manual_seed(3)) * 0.3
     D, times, few = Empirical(y), np.geomspace(30, 0.3, steps), 500
 
@@ -132,15 +148,25 @@ def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
             D.n_eff(x, t), D.log_density(x, t)
 
     return [
-        {"way": "memolib.memorization.profile, all points", "s": seconds(lambda: profile(y, times, seed=0), repeats=1)},
-        {"way": f"one noise variance at a time (timed on {few} points)", "s": seconds(one_by_one, 1) * N / few},
+        {
+            "way": "memolib.memorization.profile, all points",
+            "s": seconds(lambda: profile(y, times, seed=0), repeats=1),
+        },
+        {
+            "way": f"one noise variance at a time (timed on {few} points)",
+            "s": seconds(one_by_one, 1) * N / few,
+        },
     ]
 
 
 def single_precision() -> list[dict]:
-    """Largest error of float32 answers against float64, in units of the data's spread, at large and small noise."""
+    """Largest error of float32 answers against float64, in units of the data's spread, at large and
+    small noise.
+    """
     generator = torch.Generator().manual_seed(1)
-    y = torch.sigmoid(torch.randn(20_000, 20, generator=generator) @ torch.randn(20, 784, generator=generator) / 3)
+    y = torch.sigmoid(
+        torch.randn(20_000, 20, generator=generator) @ torch.randn(20, 784, generator=generator) / 3
+    )
     spread, rows = float(y.std(dim=0).norm()), []
     for t in (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-5, 1e-7):
         x = y[:200] + t**0.5 * torch.randn(200, 784, generator=generator)
@@ -165,13 +191,21 @@ def main() -> None:
             for row in rows:
                 memory = f"{row['MB']:6.0f} MB" if "MB" in row else 9 * " "
                 error = f"error {row['error']:.1e}" if "error" in row else ""
-                print(f"{row['way']:38} {row['s']:8.3f} s {row['s'] / rows[0]['s']:7.2f} x  {memory}   {error}")
+                print(
+                    f"{row['way']:38} {row['s']:8.3f} s {row['s'] / rows[0]['s']:7.2f} x  {memory}   {error}"
+                )
     tables["float32 against float64"] = single_precision()
     tables |= scaling()
     tables["40 noise variances, N = 60,000, d = 784, float32"] = many_noises()
     for title in list(tables)[-5:]:
         table(title, tables[title])
-    write("empirical", tables, start, queries=QUERIES, keops="installed" if LazyTensor else "not installed")
+    write(
+        "empirical",
+        tables,
+        start,
+        queries=QUERIES,
+        keops="installed" if LazyTensor else "not installed",
+    )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
-"""Spectra of networks' Jacobians against plain ways, in one run: python benchmarks/network_spectra.py.
+"""Spectra of networks' Jacobians against plain ways, in one run: python
+benchmarks/network_spectra.py.
 
-Residual networks and U-Nets for images of 28x28 (784 coordinates) and 32x32x3 (3,072), at smooth random images with
-noise: the stored U-Net of 5,000 images of MNIST, the others trained here for a moment. Plain are automatic
-differentiation of one coordinate of the answer after the other, denoising one kick or one noisy copy at a time, and,
-for the leading eigenvalues, memolib's own full spectrum. Where the plain way is timed on a part, its time is scaled.
-Prints tables, and writes results/benchmarks/network_spectra.json.
+Residual networks and U-Nets for images of 28x28 (784 coordinates) and 32x32x3 (3,072), at smooth
+random images with
+noise: the stored U-Net of 5,000 images of MNIST, the others trained here for a moment. Plain are
+automatic differentiation of one coordinate of the answer after the other, denoising one kick or one
+noisy copy at a time, and, for the leading eigenvalues, memolib's own full spectrum. Where the plain
+way is timed on a part, its time is scaled. Prints tables, and writes
+results/benchmarks/network_spectra.json.
 """
 
 import time
@@ -25,7 +28,9 @@ LEADING = 100
 
 
 def images(n: int, d: int, seed: int) -> torch.Tensor:
-    """Points like images: coordinates from 0 to 1, smooth functions of 15 hidden ones, the same for every seed."""
+    """Points like images: coordinates from 0 to 1, smooth functions of 15 hidden ones, the same for
+    every seed.
+    """
     return torch.sigmoid(gaussian(n, 15, seed=seed) @ gaussian(15, d, seed=99) / 2).float()
 
 
@@ -33,9 +38,13 @@ def networks() -> dict[str, NetworkDenoiser]:
     """Denoisers that no longer need gradients of their parameters."""
     small, large = images(200, 784, seed=0), images(200, 3_072, seed=0)
     return {
-        "ResidualMLP(784, width=256)": train(small, ResidualMLP(784, width=256), steps=200, batch=64).denoisers[0],
+        "ResidualMLP(784, width=256)": train(
+            small, ResidualMLP(784, width=256), steps=200, batch=64
+        ).denoisers[0],
         "UNet(28, 1)": load(RESULTS.parent / "image_networks" / "mnist-5000-0.safetensors"),
-        "ResidualMLP(3072, width=256)": train(large, ResidualMLP(3_072, width=256), steps=200, batch=64).denoisers[0],
+        "ResidualMLP(3072, width=256)": train(
+            large, ResidualMLP(3_072, width=256), steps=200, batch=64
+        ).denoisers[0],
         "UNet(32, 3)": train(large, UNet(32, 3), steps=100, batch=8).denoisers[0],
     }
 
@@ -46,21 +55,31 @@ def by_rows(D: NetworkDenoiser, x: torch.Tensor, rows: int) -> torch.Tensor:
     for point in x:
         z = point[None].clone().requires_grad_()
         answer = D(z, T)[0]
-        jacobians.append(torch.cat([torch.autograd.grad(a, z, retain_graph=True)[0] for a in answer[:rows]]))
+        jacobians.append(
+            torch.cat([torch.autograd.grad(a, z, retain_graph=True)[0] for a in answer[:rows]])
+        )
     return torch.stack(jacobians)
 
 
 def by_kicks(D: NetworkDenoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
-    """First columns of the finite differences of ``method="perturbation"``, one kick of one point at a time."""
+    """First columns of the finite differences of ``method="perturbation"``, one kick of one point
+    at a time.
+    """
     columns, size = [], T**0.5
     for kick in size * torch.eye(x.shape[1])[:kicks]:
-        columns.append(torch.cat([D(z[None] + kick, T) - D(z[None] - kick, T) for z in x]) / (2 * size))
+        columns.append(
+            torch.cat([D(z[None] + kick, T) - D(z[None] - kick, T) for z in x]) / (2 * size)
+        )
     return torch.stack(columns, dim=-1)
 
 
 def by_copies(D: NetworkDenoiser, x: torch.Tensor, copies: int) -> torch.Tensor:
-    """The normal bundle of one point, its scores at one copy after the other, by singular values."""
-    noisy = x + T**0.5 * torch.from_numpy(np.random.default_rng(0).standard_normal((copies, x.shape[1]))).to(x)
+    """The normal bundle of one point, its scores at one copy after the other, by singular
+    values.
+    """
+    noisy = x + T**0.5 * torch.from_numpy(
+        np.random.default_rng(0).standard_normal((copies, x.shape[1]))
+    ).to(x)
     back = torch.cat([(D(y[None], T) - y) / T**0.5 for y in noisy])
     values = torch.linalg.svdvals(back) ** 2 / copies
     return 1 - torch.cat([values, torch.zeros(x.shape[1] - len(values))]).flip(0)
@@ -72,7 +91,9 @@ def falling(G: torch.Tensor) -> torch.Tensor:
 
 
 def measured(run: Callable) -> tuple[torch.Tensor, float, float]:
-    """Answer of a run, its seconds (the best of three, where one takes less than three seconds) and megabytes."""
+    """Answer of a run, its seconds (the best of three, where one takes less than three seconds) and
+    megabytes.
+    """
     answers, times = [], []
     memory = megabytes(lambda: times.append(seconds(lambda: answers.append(run()), repeats=1)))
     return answers[0], seconds(run) if times[0] < 3 else times[0], memory
@@ -99,16 +120,23 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def whole(name: str, D: NetworkDenoiser, x: torch.Tensor) -> list[dict]:
-    """Jacobian, full spectrum, orthogonal kicks, normal bundle: rows of a network for 784 coordinates."""
+    """Jacobian, full spectrum, orthogonal kicks, normal bundle: rows of a network for 784
+    coordinates.
+    """
     n, d = x.shape
     ours, plain = measured(lambda: spectra.jacobian(D, x, T)), measured(lambda: by_rows(D, x, d))
     rows = [row(f"Jacobian, {n} points", name, d, ours, plain, apart(ours[0], plain[0]))]
-    ours, plain = measured(lambda: spectra.spectrum(D, x, T)), measured(lambda: falling(by_rows(D, x, d)))
+    ours, plain = (
+        measured(lambda: spectra.spectrum(D, x, T)),
+        measured(lambda: falling(by_rows(D, x, d))),
+    )
     rows.append(row(f"full spectrum, {n} points", name, d, ours, plain, apart(ours[0], plain[0])))
     with torch.no_grad():
         ours = measured(lambda: spectra.spectrum(D, x, T, method="perturbation"))
         plain = measured(lambda: falling(by_kicks(D, x, d)))
-        rows.append(row(f"orthogonal kicks, {n} points", name, d, ours, plain, apart(ours[0], plain[0])))
+        rows.append(
+            row(f"orthogonal kicks, {n} points", name, d, ours, plain, apart(ours[0], plain[0]))
+        )
         ours = measured(lambda: spectra.normal_bundle(D, x[:1], T, seed=0))
         plain = measured(lambda: by_copies(D, x[:1], 4 * d))
         rows.append(row("normal bundle, 1 point", name, d, ours, plain, apart(ours[0], plain[0])))
@@ -116,15 +144,21 @@ def whole(name: str, D: NetworkDenoiser, x: torch.Tensor) -> list[dict]:
 
 
 def part(name: str, D: NetworkDenoiser, x: torch.Tensor, rows: int = 64) -> list[dict]:
-    """Full spectrum by rows, and leading eigenvalues against the full spectrum: rows of a network for 3,072."""
+    """Full spectrum by rows, and leading eigenvalues against the full spectrum: rows of a network
+    for 3,072.
+    """
     d = x.shape[1]
     full, some = measured(lambda: spectra.spectrum(D, x, T)), measured(lambda: by_rows(D, x, rows))
-    scaled = d / rows * some[1] + seconds(lambda: falling(gaussian(d, d, seed=0).float()), repeats=1)
+    scaled = d / rows * some[1] + seconds(
+        lambda: falling(gaussian(d, d, seed=0).float()), repeats=1
+    )
     deviation = apart(spectra.jacobian(D, x, T)[:, :rows], some[0])
     what = f"full spectrum, 1 point (plain: {rows} rows, scaled)"
     lines = [row(what, name, d, full, (some[0], scaled, some[2]), deviation)]
     for blocks in (1, 3):
-        ours = measured(lambda blocks=blocks: spectra.leading(D, x, T, LEADING, blocks=blocks, seed=0))
+        ours = measured(
+            lambda blocks=blocks: spectra.leading(D, x, T, LEADING, blocks=blocks, seed=0)
+        )
         what = f"leading {LEADING}, blocks={blocks} (plain: memolib's full spectrum)"
         lines.append(row(what, name, d, ours, full, apart(ours[0].values, full[0][:, :LEADING])))
     return lines

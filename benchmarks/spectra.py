@@ -1,10 +1,12 @@
-"""Spectra of Jacobians against the plain way and automatic differentiation, in one run: python benchmarks/spectra.py.
+"""Spectra of Jacobians against the plain way and automatic differentiation, in one run: python
+benchmarks/spectra.py.
 
-The empirical denoiser of 60,000 points of MNIST's size, at 100 noisy points: eigenvalues by the Gram matrix of the
-points that matter; the plain way, softmax weights, one covariance of the points whose weight is not zero, and an
-eigenvalue routine (timed on ten points); and forward-mode differentiation of the same denoiser (timed on two). The data
-are smooth functions of 15 hidden coordinates, so that few or many of them carry weight, as with images. Prints a
-table, and writes results/benchmarks/spectra.json.
+The empirical denoiser of 60,000 points of MNIST's size, at 100 noisy points: eigenvalues by the
+Gram matrix of the points that matter; the plain way, softmax weights, one covariance of the points
+whose weight is not zero, and an eigenvalue routine (timed on ten points); and forward-mode
+differentiation of the same denoiser (timed on two). The data are smooth functions of 15 hidden
+coordinates, so that few or many of them carry weight, as with images. Prints a table, and writes
+results/benchmarks/spectra.json.
 """
 
 import time
@@ -21,7 +23,9 @@ TIMES = 0.1, 0.5, 1.0, 1.3, 2.0, 3.0, 5.0, 20.0
 
 
 def by_covariance(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Eigenvalues of the weighted covariance over t, by softmax weights and one product of matrices a point."""
+    """Eigenvalues of the weighted covariance over t, by softmax weights and one product of matrices
+    a point.
+    """
     weights = torch.softmax((x @ y.T - (y**2).sum(dim=1) / 2) / t, dim=1)
 
     def spectrum(w: torch.Tensor) -> torch.Tensor:
@@ -34,7 +38,9 @@ def by_covariance(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def by_autograd(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Eigenvalues of the Jacobian of a plain softmax denoiser, by d forward-mode derivatives, 98 at a time."""
+    """Eigenvalues of the Jacobian of a plain softmax denoiser, by d forward-mode derivatives, 98 at
+    a time.
+    """
     biases = -(y**2).sum(dim=1) / 2
 
     def denoise(point: torch.Tensor) -> torch.Tensor:
@@ -55,15 +61,26 @@ def main() -> None:
     for t in TIMES:
         x = add_noise(y[:POINTS], t, seed=2)
         mean, found = D.data.mean(dim=0), {}
-        mine = seconds(lambda x=x, t=t, found=found: found.update(ours=D.spectrum(x, t)), repeats=1) / POINTS
+        mine = (
+            seconds(lambda x=x, t=t, found=found: found.update(ours=D.spectrum(x, t)), repeats=1)
+            / POINTS
+        )
         by_hand = seconds(lambda x=x, t=t: by_covariance(y, x[:10], t), repeats=2) / 10
         centred = D.data - mean, x[:2] - mean
-        theirs = seconds(lambda t=t, found=found, c=centred: found.update(theirs=by_autograd(*c, t)), repeats=1) / 2
+        theirs = (
+            seconds(
+                lambda t=t, found=found, c=centred: found.update(theirs=by_autograd(*c, t)),
+                repeats=1,
+            )
+            / 2
+        )
         rows.append(
             {
                 "t": t,
                 "N_eff": float(D.n_eff(x, t).log().mean().exp()),
-                "points that matter": float(torch.tensor([float(len(kept)) for kept, _ in D._matter(x, t)]).median()),
+                "points that matter": float(
+                    torch.tensor([float(len(kept)) for kept, _ in D._matter(x, t)]).median()
+                ),
                 "memolib, ms": 1000 * mine,
                 "plain, ms": 1000 * by_hand,
                 "autograd, ms": 1000 * theirs,

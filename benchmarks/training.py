@@ -1,14 +1,18 @@
-"""Training a denoiser against the public recipe, in one run: python benchmarks/training.py [--seconds S] [--ours S].
+"""Training a denoiser against the public recipe, in one run: python benchmarks/training.py
+[--seconds S] [--ours S].
 
-With --points 500 the other data set and the ensembles are left out, and the files are called training_500.
+With --points 500 the other data set and the ensembles are left out, and the files are called
+training_500.
 
-On an equal number of seconds, the recipe of the public experiments, written from its description, and memolib's, taking
-turns on one machine: for 500 and 20,000 points of the book's example (30 dimensions, each point divided by its norm),
-at each noise, the root mean square error of held-out answers, the distance to the exact population denoiser at fresh
-points (C) and to the exact empirical denoiser at training points (A), in units of the noise that each removes. The
-recipe's averaged parameters lag far behind in short runs, so its last parameters are shown as well. Before that, nine
-data-set sizes as one ensemble against nine runs. Prints, keeps a log, and writes results/benchmarks/training.json after
-each part, with a record of the machine; a log that does not end with "done" tells that the run was stopped before.
+On an equal number of seconds, the recipe of the public experiments, written from its description,
+and memolib's, taking turns on one machine: for 500 and 20,000 points of the book's example (30
+dimensions, each point divided by its norm), at each noise, the root mean square error of held-out
+answers, the distance to the exact population denoiser at fresh points (C) and to the exact
+empirical denoiser at training points (A), in units of the noise that each removes. The recipe's
+averaged parameters lag far behind in short runs, so its last parameters are shown as well. Before
+that, nine data-set sizes as one ensemble against nine runs. Prints, keeps a log, and writes
+results/benchmarks/training.json after each part, with a record of the machine; a log that does not
+end with "done" tells that the run was stopped before.
 """
 
 import argparse
@@ -34,21 +38,30 @@ SIZES = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000)
 
 
 class PublicNetwork(nn.Module):
-    """Residual network of width 128 and two blocks, 535,198 parameters, of which 86% serve the time."""
+    """Residual network of width 128 and two blocks, 535,198 parameters, of which 86% serve the
+    time.
+    """
 
     def __init__(self, d: int = 30, width: int = 128, embedding: int = 512):
         super().__init__()
-        self.embed = nn.Sequential(nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU())
+        self.embed = nn.Sequential(
+            nn.Linear(width, embedding), nn.SiLU(), nn.Linear(embedding, embedding), nn.SiLU()
+        )
         self.inlet, self.outlet = (
             nn.Linear(d, width),
             nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, d)),
         )
         self.times = nn.ModuleList(nn.Linear(embedding, width) for _ in range(2))
         self.first, self.second = (
-            nn.ModuleList(nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width)) for _ in range(2))
+            nn.ModuleList(
+                nn.Sequential(nn.LayerNorm(width), nn.SiLU(), nn.Linear(width, width))
+                for _ in range(2)
+            )
             for _ in range(2)
         )
-        self.register_buffer("frequencies", torch.exp(-np.log(1e4) * torch.arange(width // 2) / (width // 2)) * 1_000)
+        self.register_buffer(
+            "frequencies", torch.exp(-np.log(1e4) * torch.arange(width // 2) / (width // 2)) * 1_000
+        )
 
     def forward(self, x: torch.Tensor, s: torch.Tensor) -> torch.Tensor:
         """Predict the noise in x, (n, d), at times s from 0 to 1, (n,)."""
@@ -60,7 +73,9 @@ class PublicNetwork(nn.Module):
 
 
 class PublicRecipe:
-    """RAdam at 1e-4, batches of 128, times uniform, ``sigma = 0.01 5000^s``, plain noise prediction, average .9999."""
+    """RAdam at 1e-4, batches of 128, times uniform, ``sigma = 0.01 5000^s``, plain noise
+    prediction, average .9999.
+    """
 
     def __init__(self, y: torch.Tensor):
         torch.manual_seed(0)
@@ -110,14 +125,18 @@ class Judge:
             answer, copied = D(fresh, sigma**2), D(near, sigma**2)
             row = {"sigma": sigma, "error": float((answer - held).square().mean().sqrt()) / sigma}
             row["its limit"] = float((population - held).square().mean().sqrt()) / sigma
-            row["to population, C"] = float((answer - population).norm() / (population - fresh).norm())
+            row["to population, C"] = float(
+                (answer - population).norm() / (population - fresh).norm()
+            )
             row["to empirical, A"] = float((copied - empirical).norm() / (empirical - near).norm())
             rows.append(row)
         return rows
 
 
 def ours(y: torch.Tensor, seconds: float):
-    """Train for about so many seconds, with the number of steps from a short trial; gives also steps and seconds."""
+    """Train for about so many seconds, with the number of steps from a short trial; gives also
+    steps and seconds.
+    """
     trial = train(y, ResidualMLP(30), steps=200)
     steps = max(1, int(200 * seconds / trial.seconds))
     start = time.perf_counter()
@@ -146,9 +165,13 @@ def ensemble(batch: int, steps: int = 200) -> dict:
 def main() -> None:
     """Run all parts, print them, and write them with their record after each."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--seconds", type=float, default=20, help="of the public recipe, for each data set")
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="of the public recipe, for each data set"
+    )
     parser.add_argument("--ours", type=float, default=20, help="longest run of memolib's")
-    parser.add_argument("--points", type=int, nargs="+", default=(20_000, 500), help="sizes of the data sets")
+    parser.add_argument(
+        "--points", type=int, nargs="+", default=(20_000, 500), help="sizes of the data sets"
+    )
     arguments = parser.parse_args()
     chosen = len(arguments.points) == 1
     name = f"training_{arguments.points[0]}" if chosen else "training"
@@ -170,7 +193,9 @@ def main() -> None:
             write(name, tables, start, command=command, load=os.getloadavg()[0])
 
         if not chosen:
-            keep("nine data-set sizes as one ensemble", [ensemble(batch) for batch in (32, 128, 384)])
+            keep(
+                "nine data-set sizes as one ensemble", [ensemble(batch) for batch in (32, 128, 384)]
+            )
         for N in arguments.points:
             y = LAW.sample(N, seed=0)
             judge, recipe = Judge(y), PublicRecipe(y)
@@ -179,8 +204,16 @@ def main() -> None:
                 if stop <= arguments.seconds:
                     recipe.train(stop)
                     done = f" ({recipe.steps:,} steps)"
-                    keep(f"{title}: public recipe, averaged", judge(recipe.denoiser(recipe.average)), done)
-                    keep(f"{title}: public recipe, last", judge(recipe.denoiser(recipe.network)), done)
+                    keep(
+                        f"{title}: public recipe, averaged",
+                        judge(recipe.denoiser(recipe.average)),
+                        done,
+                    )
+                    keep(
+                        f"{title}: public recipe, last",
+                        judge(recipe.denoiser(recipe.network)),
+                        done,
+                    )
                 if stop <= arguments.ours:
                     D, steps, spent = ours(y, stop)
                     keep(f"{title}: memolib", judge(D), f" ({steps:,} steps, {spent:.1f} s)")

@@ -1,10 +1,13 @@
-"""memolib: the helper package of *Losing Dimensions*, a book on memorization in generative diffusion.
+"""memolib: the helper package of *Losing Dimensions*, a book on memorization in generative
+diffusion.
 
-One convention runs through everything: t is always a noise *variance*, and a set of N data points seen through noise t
-is a system of N energy levels at temperature t. One idea runs through everything: all are denoisers.
+One convention runs through everything: t is always a noise *variance*, and a set of N data points
+seen through noise t is a system of N energy levels at temperature t. One idea runs through
+everything: all are denoisers.
 
-What a researcher needs stands here, as ``memolib.spectrum`` or ``memolib.copies``, and is loaded when it is first used:
-``import memolib`` itself, ``memolib.theory`` and ``memolib.rem`` load no torch.
+What a researcher needs stands here, as ``memolib.spectrum`` or ``memolib.copies``, and is loaded
+when it is first used: ``import memolib`` itself, ``memolib.theory`` and ``memolib.rem`` load no
+torch.
 """
 
 from importlib import import_module
@@ -19,7 +22,13 @@ _HOMES = {  # module: names that it lends
     "dimension": ("flipd", "normal_bundle_dimension"),
     "empirical": ("Empirical",),
     "foreign": ("as_denoiser",),
-    "manifolds": ("ChartManifold", "GaussianMixture", "HiddenManifold", "LinearManifold", "SphereManifold"),
+    "manifolds": (
+        "ChartManifold",
+        "GaussianMixture",
+        "HiddenManifold",
+        "LinearManifold",
+        "SphereManifold",
+    ),
     "memorization": ("copies", "nearest_ratio", "pointwise_information", "profile"),
     "networks": ("NetworkDenoiser", "ResidualMLP", "UNet"),
     "points": ("add_noise",),
@@ -29,7 +38,17 @@ _HOMES = {  # module: names that it lends
 }
 _NAMES = {name: (home, name) for home, names in _HOMES.items() for name in names}
 _NAMES["effective_dimension"] = ("dimension", "effective")
-_MODULES = (*_HOMES, "datasets", "exercises", "explore", "plots", "rem", "results", "sweeps", "theory")
+_MODULES = (
+    *_HOMES,
+    "datasets",
+    "exercises",
+    "explore",
+    "plots",
+    "rem",
+    "results",
+    "sweeps",
+    "theory",
+)
 
 __all__ = ["__version__", *sorted(_NAMES), *sorted(_MODULES)]
 

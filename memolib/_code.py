@@ -1,4 +1,6 @@
-"""What Python code does, apart from how it is written: to tell whether a result was made by the code that is here."""
+"""What Python code does, apart from how it is written: to tell whether a result was made by the
+code that is here.
+"""
 
 import ast
 import hashlib
@@ -8,7 +10,9 @@ SILENT = ("ctx", "kind", "type_comment")  # fields of a syntax tree that change 
 
 
 def canonical(source: str) -> str:
-    """Give source as text in which comments, docstrings and layout are gone, the same in every version of Python."""
+    """Give source as text in which comments, docstrings and layout are gone, the same in every
+    version of Python.
+    """
     return _text(ast.parse(source))
 
 

@@ -1,8 +1,9 @@
 """Derivatives of a batch of answers by its own points, along many directions at once.
 
-As many points, or directions at points, go at once as have ``TOGETHER`` numbers in all: enough for large operations (of
-30 coordinates, all directions of 72 points), few enough for a U-Net's layers, which take some 500 times as many.
-Forward mode computes the answer anew for each part, and so takes parts twice as large.
+As many points, or directions at points, go at once as have ``TOGETHER`` numbers in all: enough for
+large operations (of 30 coordinates, all directions of 72 points), few enough for a U-Net's layers,
+which take some 500 times as many. Forward mode computes the answer anew for each part, and so takes
+parts twice as large.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,9 @@ from torch.func import jvp, vjp, vmap
 TOGETHER = 2**16
 
 
-def along(function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0) -> torch.Tensor:
+def along(
+    function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0
+) -> torch.Tensor:
     """Give ``G v`` for a stack of directions v of the shape of x, by forward mode."""
 
     def push(v: torch.Tensor) -> torch.Tensor:
@@ -22,14 +25,20 @@ def along(function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: in
     return vmap(push, dim, dim, chunk_size=max(1, 2 * TOGETHER // x.numel()))(directions)
 
 
-def across(function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0) -> torch.Tensor:
+def across(
+    function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0
+) -> torch.Tensor:
     """Give ``G' v`` for a stack of directions v of the shape of x, by reverse mode."""
     pull = vjp(function, x)[1]
-    return vmap(lambda v: pull(v)[0], dim, dim, chunk_size=max(1, TOGETHER // x.numel()))(directions)
+    return vmap(lambda v: pull(v)[0], dim, dim, chunk_size=max(1, TOGETHER // x.numel()))(
+        directions
+    )
 
 
 def forward(function: Callable, x: torch.Tensor) -> torch.Tensor:
-    """Give Jacobians of shape (n, d, d), or (n, d, m) of another number of answers, by forward mode."""
+    """Give Jacobians of shape (n, d, d), or (n, d, m) of another number of answers, by forward
+    mode.
+    """
     return along(function, x, _axes(x)).permute(1, 2, 0)
 
 

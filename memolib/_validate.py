@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 
@@ -85,12 +86,23 @@ def flag(name: str, value: Any) -> bool:
     return bool(value)
 
 
-def generator(seed: Any) -> np.random.Generator:
-    """Give the random numbers that ``seed`` starts; a ``Generator`` is given back as it is."""
+def generator(seed: Any, purpose: str) -> np.random.Generator:
+    """Give the random numbers that ``seed`` starts for one purpose; a ``Generator`` is given back
+    as it is.
+
+    The purpose is the name of the function that draws: data and noise of equal seeds are not the
+    same numbers.
+    """
+    if isinstance(seed, np.random.Generator):
+        return seed
     try:
-        if isinstance(seed, str):  # NumPy would take "12"
+        if isinstance(
+            seed, (str, np.random.BitGenerator, np.random.SeedSequence)
+        ):  # NumPy would take "12"
             raise TypeError
-        return np.random.default_rng(seed)
+        return np.random.default_rng(
+            np.random.SeedSequence(seed, spawn_key=(crc32(purpose.encode()),))
+        )
     except Exception:  # whatever an object's own conversion raises
         raise ValueError(
             f"seed is {shown(seed)}; allowed are whole numbers from 0, sequences of them, "

@@ -1,7 +1,8 @@
-"""Files of tensors that are whole or refused: trained denoisers, and checkpoints that a killed run goes on from.
+"""Files of tensors that are whole or refused: trained denoisers, and checkpoints that a killed run
+goes on from.
 
-safetensors, never pickle: reading a file runs nothing. A file is written beside its place and moved there when it is on
-the disk, and carries a SHA-256 digest of its content.
+safetensors, never pickle: reading a file runs nothing. A file is written beside its place and moved
+there when it is on the disk, and carries a SHA-256 digest of its content.
 """
 
 import hashlib
@@ -33,7 +34,8 @@ def digest(tensors: dict[str, torch.Tensor], text: str = "") -> str:
 
 
 def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
-    """Write tensors and a note in one step that leaves the old file or the new one, whatever happens.
+    """Write tensors and a note in one step that leaves the old file or the new one, whatever
+    happens.
 
     Args:
         path: of the file.
@@ -54,8 +56,8 @@ def read(path) -> tuple[dict[str, torch.Tensor], dict]:
 
     Args:
         path: of the file.
-    Returns: tensors by name, and the note. Raises: ValueError for a file that is damaged or not of this kind,
-    FileNotFoundError for none. Chapter: ``networks/training``.
+    Returns: tensors by name, and the note. Raises: ValueError for a file that is damaged or not of
+    this kind, FileNotFoundError for none. Chapter: ``networks/training``.
     """
     path = as_path(path)
     try:
@@ -66,7 +68,9 @@ def read(path) -> tuple[dict[str, torch.Tensor], dict]:
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from None
     if not {"note", "sha256"} <= set(metadata):
-        raise ValueError(f"{path} is another program's safetensors file; allowed is one that memolib wrote")
+        raise ValueError(
+            f"{path} is another program's safetensors file; allowed is one that memolib wrote"
+        )
     text = metadata["note"]
     if digest(tensors, text) != metadata["sha256"]:
         raise ValueError(f"{path} is damaged: its content does not have the digest that it states")
@@ -81,7 +85,11 @@ def save(path, denoiser: NetworkDenoiser) -> None:
         denoiser: with one of memolib's networks.
     Raises: OSError where the file cannot be written. Chapter: ``networks/training``.
     """
-    write(path, denoiser.state_dict(), {"network": denoiser.network.config, "data_std": denoiser.data_std})
+    write(
+        path,
+        denoiser.state_dict(),
+        {"network": denoiser.network.config, "data_std": denoiser.data_std},
+    )
 
 
 def load(path) -> NetworkDenoiser:
@@ -89,7 +97,8 @@ def load(path) -> NetworkDenoiser:
 
     Args:
         path: of the file.
-    Returns: NetworkDenoiser. Raises: as ``read``; ValueError for a file of another kind, such as a checkpoint.
+    Returns: NetworkDenoiser. Raises: as ``read``; ValueError for a file of another kind, such as a
+    checkpoint.
     Chapter: ``networks/training``.
     """
     tensors, note = read(path)
@@ -98,7 +107,9 @@ def load(path) -> NetworkDenoiser:
         denoiser.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         known = ", ".join(NETWORKS)
-        raise ValueError(f"{path} holds no denoiser that ``save`` wrote of a {known}: {error!r}") from error
+        raise ValueError(
+            f"{path} holds no denoiser that ``save`` wrote of a {known}: {error!r}"
+        ) from error
     return denoiser.eval().requires_grad_(False)
 
 
@@ -114,7 +125,9 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
         torch.manual_seed(seed)
         try:
             torch.set_default_dtype(torch.float32)  # or other numbers would be drawn
-            return NETWORKS[config["kind"]](**{key: value for key, value in config.items() if key != "kind"})
+            return NETWORKS[config["kind"]](
+                **{key: value for key, value in config.items() if key != "kind"}
+            )
         finally:
             torch.set_default_dtype(default)
 
@@ -126,7 +139,8 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
         folder: of the checkpoints.
         config: of the run that wants to go on.
     Returns: tensors and note, as ``read``. A damaged file is passed over with a warning.
-    Raises: ValueError for a checkpoint of another configuration or other data, or where all are damaged.
+    Raises: ValueError for a checkpoint of another configuration or other data, or where all are
+    damaged.
     Chapter: ``networks/training``.
     """
     paths = sorted(as_path(folder).glob("step-*.safetensors"), reverse=True)
@@ -142,7 +156,9 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
                 raise ValueError(f"{key} is {value}; allowed, to go on from {path}, is {held}")
         return tensors, note
     if paths:
-        raise ValueError(f"checkpoints is {folder}; allowed is a folder where not all of {len(paths)} are damaged")
+        raise ValueError(
+            f"checkpoints is {folder}; allowed is a folder where not all of {len(paths)} are damaged"
+        )
     return None
 
 

@@ -1,7 +1,9 @@
-"""The empirical denoiser of data too large for one machine: shards on the workers of a Dask cluster.
+"""The empirical denoiser of data too large for one machine: shards on the workers of a Dask
+cluster.
 
-Each worker holds shards of the data and answers for them with an ordinary ``Empirical``; the answers to a block of
-queries are merged as all sums of exponentials are, by their largest logarithm, so that nothing is approximated.
+Each worker holds shards of the data and answers for them with an ordinary ``Empirical``; the
+answers to a block of queries are merged as all sums of exponentials are, by their largest
+logarithm, so that nothing is approximated.
 """
 
 import warnings
@@ -17,13 +19,15 @@ BLOCK = 1_000  # queries a task
 class Sharded(Averages):
     """Empirical denoiser of data in shards on a cluster; calling it denoises, on all workers.
 
-    Its methods are those of ``Empirical`` that need no array of N columns, with the same results up to rounding, for
-    points without gradients. Needs the extra ``cluster`` (Dask). A worker that is lost costs time, not answers: its
-    shards are read again by another, so give large ones as functions (arrays are kept here and sent once more).
+    Its methods are those of ``Empirical`` that need no array of N columns, with the same results up
+    to rounding, for points without gradients. Needs the extra ``cluster`` (Dask). A worker that is
+    lost costs time, not answers: its shards are read again by another, so give large ones as
+    functions (arrays are kept here and sent once more).
     """
 
     def __init__(self, shards: Sequence, address: str):
-        """Hold the data: shards, each an array (N_s, d), or a function that reads one on the worker; one d, one dtype.
+        """Hold the data: shards, each an array (N_s, d), or a function that reads one on the
+        worker; one d, one dtype.
 
         ``address`` is that of the cluster's scheduler, such as ``tcp://127.0.0.1:8786``.
         Raises: ValueError where there is no shard or no worker, or shards differ in d or dtype.
@@ -37,16 +41,23 @@ class Sharded(Averages):
             workers = sorted(self._client.nthreads())
             if not workers:
                 raise ValueError(f"address is {address}; allowed is a scheduler that has workers")
-            self._homes = [workers[k % len(workers)] for k in range(len(shards))]  # or Dask would move them about
+            self._homes = [
+                workers[k % len(workers)] for k in range(len(shards))
+            ]  # or Dask would move them about
             shards = [
                 s.clone() if isinstance(s, torch.Tensor) else s for s in shards
             ]  # a view is sent with all it views
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Sending large graph")  # that is what is meant
-                self._shards = [self._submit(home, _hold, s) for home, s in zip(self._homes, shards, strict=True)]
+                self._shards = [
+                    self._submit(home, _hold, s)
+                    for home, s in zip(self._homes, shards, strict=True)
+                ]
             shapes = self._client.gather(self._on_all(_shape))
             if len({shape[1:] for shape in shapes}) > 1:
-                raise ValueError(f"shards have shapes and types {shapes}; allowed are (N_s, d) with one d, one type")
+                raise ValueError(
+                    f"shards have shapes and types {shapes}; allowed are (N_s, d) with one d, one type"
+                )
         except BaseException:
             self.close()
             raise
@@ -61,12 +72,16 @@ class Sharded(Averages):
     def _jacobian(self, x: torch.Tensor, t: float) -> torch.Tensor:
         """``Cov_w/t``: within the shards, and between their means."""
         self._refuse_graphs(x)
-        log_z, means, within = map(torch.stack, zip(*self._client.gather(self._on_all(_spread, x, t)), strict=True))
+        log_z, means, within = map(
+            torch.stack, zip(*self._client.gather(self._on_all(_spread, x, t)), strict=True)
+        )
         weights = torch.softmax(log_z, dim=0)[:, :, None]
         apart = (means - (weights * means).sum(dim=0)) * (weights / t).sqrt()
         return (weights[..., None] * within).sum(dim=0) + torch.einsum("sna,snb->nab", apart, apart)
 
-    def _products(self, x: torch.Tensor, t: float, directions: torch.Tensor, transposed: bool) -> torch.Tensor:
+    def _products(
+        self, x: torch.Tensor, t: float, directions: torch.Tensor, transposed: bool
+    ) -> torch.Tensor:
         return torch.einsum("nab,knb->kna", self._jacobian(x, t), directions)  # G is symmetric
 
     def _attend(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -75,29 +90,43 @@ class Sharded(Averages):
     def _participation(self, x: torch.Tensor, t: float) -> torch.Tensor:
         return self._merged(_shares, _merge_participations, x, t)[0]
 
-    def _merged(self, ask: Callable, merge: Callable, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+    def _merged(
+        self, ask: Callable, merge: Callable, x: torch.Tensor, t: float
+    ) -> tuple[torch.Tensor, ...]:
         """Ask all shards, a block of queries at a time, and merge what they answer."""
         self._refuse_graphs(x)
         tasks = [self._on_all(ask, block.clone(), t) for block in x.split(BLOCK)]
-        answers = ((torch.stack(some) for some in zip(*parts, strict=True)) for parts in self._client.gather(tasks))
+        answers = (
+            (torch.stack(some) for some in zip(*parts, strict=True))
+            for parts in self._client.gather(tasks)
+        )
         merged = [merge(*answer) for answer in answers]
         return tuple(torch.cat(blocks) for blocks in zip(*merged, strict=True))
 
     @staticmethod
     def _refuse_graphs(x: torch.Tensor) -> None:
         if x.requires_grad:
-            raise ValueError("x is a tensor that requires gradients; allowed, across processes, are plain ones")
+            raise ValueError(
+                "x is a tensor that requires gradients; allowed, across processes, are plain ones"
+            )
 
     def _on_all(self, function: Callable, *arguments) -> list:
-        return [self._submit(home, function, s, *arguments) for home, s in zip(self._homes, self._shards, strict=True)]
+        return [
+            self._submit(home, function, s, *arguments)
+            for home, s in zip(self._homes, self._shards, strict=True)
+        ]
 
     def _submit(self, home: str, function: Callable, *arguments):
-        return self._client.submit(function, *arguments, pure=False, workers=[home], allow_other_workers=True)
+        return self._client.submit(
+            function, *arguments, pure=False, workers=[home], allow_other_workers=True
+        )
 
 
 def _merge_means(log_z: torch.Tensor, means: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """``ln sum exp`` and mean over all shards from those over each."""
-    return torch.logsumexp(log_z, dim=0), (torch.softmax(log_z, dim=0)[:, :, None] * means).sum(dim=0)
+    return torch.logsumexp(log_z, dim=0), (torch.softmax(log_z, dim=0)[:, :, None] * means).sum(
+        dim=0
+    )
 
 
 def _merge_participations(log_z: torch.Tensor, shares: torch.Tensor) -> tuple[torch.Tensor]:
@@ -121,6 +150,8 @@ def _shares(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, 
     return shard._attend(x, t)[0], shard._participation(x, t)
 
 
-def _spread(shard: Empirical, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _spread(
+    shard: Empirical, x: torch.Tensor, t: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     log_z, mean = shard._attend(x, t)
     return log_z, mean, shard._jacobian(x, t)

@@ -1,7 +1,9 @@
-"""Everything is a denoiser: laws, data sets, networks, and through ``as_denoiser`` everybody's models.
+"""Everything is a denoiser: laws, data sets, networks, and through ``as_denoiser`` everybody's
+models.
 
-A denoiser is ``D(x, t) = E[y | x_t = x]``: of noisy points ``x_t = y + sqrt(t) xi`` it gives the mean of the data y
-that could have made them. With it come the score ``(D - x)/t`` and the Jacobian ``G = dD/dx``.
+A denoiser is ``D(x, t) = E[y | x_t = x]``: of noisy points ``x_t = y + sqrt(t) xi`` it gives the
+mean of the data y that could have made them. With it come the score ``(D - x)/t`` and the Jacobian
+``G = dD/dx``.
 """
 
 from collections.abc import Callable
@@ -17,16 +19,18 @@ HALF = (torch.float16, torch.bfloat16)  # too coarse for spectra: the work is do
 class Denoiser:
     """What laws, data sets and networks have in common; calling it denoises.
 
-    All methods take points x, shape (n, d), as tensors or as anything NumPy takes, and noise variances t above 0, unit
-    of the data squared: one number, or one for each point, shape (n,). Answers have the precision and the device of x,
-    and x is left as it is. Wrong points or noise raise a ValueError that names the argument, its value and what is
-    allowed; inside the transforms of ``torch.func``, where there are no values to look at, shapes alone are checked.
+    All methods take points x, shape (n, d), as tensors or as anything NumPy takes, and noise
+    variances t above 0, unit of the data squared: one number, or one for each point, shape (n,).
+    Answers have the precision and the device of x, and x is left as it is. Wrong points or noise
+    raise a ValueError that names the argument, its value and what is allowed; inside the transforms
+    of ``torch.func``, where there are no values to look at, shapes alone are checked.
 
-    A child sets ``d`` and gives ``_denoise(x, t)`` for checked points, and a law ``_log_density``. Where it has better
-    than automatic differentiation and an eigenvalue routine, it gives ``_jacobian``, ``_spectrum`` or ``_score``. It
-    says with ``precision`` in which type and with ``place`` on which device it computes (None: as x), with
-    ``takes_each`` whether its methods take a tensor of noise variances (else they are called once for each variance),
-    and with ``by_reverse`` whether reverse mode is the faster way to its derivatives, as it is for networks.
+    A child sets ``d`` and gives ``_denoise(x, t)`` for checked points, and a law ``_log_density``.
+    Where it has better than automatic differentiation and an eigenvalue routine, it gives
+    ``_jacobian``, ``_spectrum`` or ``_score``. It says with ``precision`` in which type and with
+    ``place`` on which device it computes (None: as x), with ``takes_each`` whether its methods take
+    a tensor of noise variances (else they are called once for each variance), and with
+    ``by_reverse`` whether reverse mode is the faster way to its derivatives, as it is for networks.
 
     Attributes:
         d: number of coordinates of a point.
@@ -87,7 +91,8 @@ class Denoiser:
         return self._answer(self._spectrum, x, t)
 
     def log_density(self, x, t) -> torch.Tensor:
-        """Give the logarithm of the density of noisy data, where the denoiser is that of a law or of data.
+        """Give the logarithm of the density of noisy data, where the denoiser is that of a law or
+        of data.
 
         Args:
             x: points, shape (n, d).
@@ -140,13 +145,20 @@ class Denoiser:
         return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
 
     def _log_density(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
-        raise ValueError(f"{self!r} has no log_density; allowed are the denoisers of laws and of data sets")
+        raise ValueError(
+            f"{self!r} has no log_density; allowed are the denoisers of laws and of data sets"
+        )
 
     def _answer(self, method: Callable, x, t) -> torch.Tensor:
-        """Check points and noise, compute in the denoiser's own precision, answer in that of the points."""
+        """Check points and noise, compute in the denoiser's own precision, answer in that of the
+        points.
+        """
         x = as_points("x", x, self.d)
         t = as_noises(t, x)
-        inner = x.to(device=self.place, dtype=self.precision or (torch.float32 if x.dtype in HALF else x.dtype))
+        inner = x.to(
+            device=self.place,
+            dtype=self.precision or (torch.float32 if x.dtype in HALF else x.dtype),
+        )
         if self.takes_each or not isinstance(t, torch.Tensor):
             return method(inner, t).to(x)
         values, which = t.unique(return_inverse=True)

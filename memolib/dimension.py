@@ -1,47 +1,53 @@
 """Intrinsic dimension at a point, read off any denoiser: how many directions the data have there.
 
-Three readings of the same Jacobian ``G = dD/dx``. For a flat manifold whose directions have variances s^2, and
-``g = s^2/(s^2+t)``: tr G is the sum of g; FLIPD, on average over points of the manifold, that of ``1 - (1-g)^2``, which
-is nearer to m; the stacked scores have singular values 1 - g, but for the pull that all copies of a point share: its
-square is about the sum of ``t/s^2``, so that of many directions one is missed early. All need t well below the
-variances along the manifold and above those across it, and all collapse with the empirical denoiser.
+Three readings of the same Jacobian ``G = dD/dx``. For a flat manifold whose directions have
+variances s^2, and ``g = s^2/(s^2+t)``: tr G is the sum of g; FLIPD, on average over points of the
+manifold, that of ``1 - (1-g)^2``, which is nearer to m; the stacked scores have singular values 1 -
+g, but for the pull that all copies of a point share: its square is about the sum of ``t/s^2``, so
+that of many directions one is missed early. All need t well below the variances along the manifold
+and above those across it, and all collapse with the empirical denoiser.
 """
 
-import numpy as np
 import torch
 
 from memolib import spectra
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count
+from memolib._validate import count, generator
 from memolib.denoisers import Denoiser
 from memolib.foreign import as_denoiser
 from memolib.spectra import Gap
 
-TOGETHER = 2**17  # as many points, or directions at points, go at once as have this many numbers: fast, some 100 MB
+TOGETHER = (
+    2**17
+)  # as many points, or directions at points, go at once as have this many numbers: fast, some 100 MB
 
 
 def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
-    """Effective dimension, the trace of the denoiser's Jacobian: exact, or estimated by a few random directions.
+    """Effective dimension, the trace of the denoiser's Jacobian: exact, or estimated by a few
+    random directions.
 
-    With probes v of random signs, tr G is the mean of ``v.Gv``: unbiased, without the Jacobian. Its standard error is
-    ``sqrt(2 sum_{a != b} S_ab^2 / probes)``, S the symmetric part of G: where its eigenvalues lie from 0 to 1, at most
-    ``sqrt(2 tr G / probes)``.
+    With probes v of random signs, tr G is the mean of ``v.Gv``: unbiased, without the Jacobian. Its
+    standard error is ``sqrt(2 sum_{a != b} S_ab^2 / probes)``, S the symmetric part of G: where its
+    eigenvalues lie from 0 to 1, at most ``sqrt(2 tr G / probes)``.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, giving (n, d), built from torch operations
-            (``torch.func``).
+        denoiser: function of points (n, d) and a noise variance, giving (n, d), built from torch
+            operations (``torch.func``).
         x: points, shape (n, d).
         t: noise variance, above 0.
         probes: random directions at each point, 1 or more; None is exact, by the whole Jacobian.
         seed: int or ``numpy.random.Generator``, of the probes.
     Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
-    Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter: ``networks/detecting_memorization``.
+    Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter:
+    ``networks/detecting_memorization``.
     """
     D, x, t = as_denoiser(denoiser), as_points("x", x), as_noise(t)
-    rng, d = np.random.default_rng(seed), x.shape[1]
+    rng, d = generator(seed, "effective"), x.shape[1]
     if probes is None:
         blocks = x.split(max(1, 8 * TOGETHER // d**2))
-        return torch.cat([D.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks])
+        return torch.cat(
+            [D.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
+        )
     probes, traces = count("probes", probes), []
     for some in x.split(max(1, TOGETHER // (probes * d))):
         signs = torch.from_numpy(rng.choice([-1.0, 1.0], (probes, *some.shape))).to(x)
@@ -50,14 +56,16 @@ def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.
 
 
 def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
-    """FLIPD: the dimension by the rate at which the density of noisy data falls with the noise, ``tr G + |D-x|^2/t``.
+    """FLIPD: the dimension by the rate at which the density of noisy data falls with the noise,
+    ``tr G + |D-x|^2/t``.
 
-    Around a point of an m-dimensional manifold the noisy density falls as ``sigma^(m-d)``, ``sigma = sqrt(t)``, so that
-    m is the limit of ``d + d ln p_t(x)/d ln sigma``. Noise obeys the heat equation, ``dp/dt = lap p/2``, and
-    ``d/d ln sigma = 2t d/dt``, so the derivative is ``t lap p/p = t (div score + |score|^2)``. With
-    ``score = (D-x)/t``, ``t div score = tr G - d``: d cancels. Look from points without noise: the mean over *noisy*
-    points is d for all data, as the mean of ``lap p/p`` is the integral of ``lap p``, 0. (Networks are trained at noisy
-    points only; elsewhere their G need not be a covariance, and the answer can be far off, even negative.)
+    Around a point of an m-dimensional manifold the noisy density falls as ``sigma^(m-d)``, ``sigma
+    = sqrt(t)``, so that m is the limit of ``d + d ln p_t(x)/d ln sigma``. Noise obeys the heat
+    equation, ``dp/dt = lap p/2``, and ``d/d ln sigma = 2t d/dt``, so the derivative is ``t lap p/p
+    = t (div score + |score|^2)``. With ``score = (D-x)/t``, ``t div score = tr G - d``: d cancels.
+    Look from points without noise: the mean over *noisy* points is d for all data, as the mean of
+    ``lap p/p`` is the integral of ``lap p``, 0. (Networks are trained at noisy points only;
+    elsewhere their G need not be a covariance, and the answer can be far off, even negative.)
 
     Args:
         denoiser: as for ``effective``.
@@ -66,7 +74,8 @@ def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tens
         probes: of the trace, as for ``effective``.
         seed: int or ``numpy.random.Generator``, of the probes.
     Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
-    Source: Kamkari et al., arXiv 2406.03537, section 3; here for added noise, without the shrinking of the data.
+    Source: Kamkari et al., arXiv 2406.03537, section 3; here for added noise, without the shrinking
+    of the data.
     Chapter: ``networks/detecting_memorization``.
     """
     x, t = as_points("x", x), as_noise(t)
@@ -75,11 +84,13 @@ def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tens
 
 
 def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
-    """Count the directions that stacked scores keep, by the largest gap between their singular values.
+    """Count the directions that stacked scores keep, by the largest gap between their singular
+    values.
 
-    Times t^(1/2), the singular values are near 0 along the manifold, and across it spread around 1 with the number of
-    copies, here 4d and at least 256, from ``1 - sqrt(d/copies)``, at least 1/2, on. That much is the gap at a manifold;
-    half of it is asked for. Singular values above 1 (x off the manifold) count as 1.
+    Times t^(1/2), the singular values are near 0 along the manifold, and across it spread around 1
+    with the number of copies, here 4d and at least 256, from ``1 - sqrt(d/copies)``, at least 1/2,
+    on. That much is the gap at a manifold; half of it is asked for. Singular values above 1 (x off
+    the manifold) count as 1.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
@@ -88,7 +99,8 @@ def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
         seed: int or ``numpy.random.Generator``, of the noisy copies.
     Returns: Gap; rank 0 where there is no gap: no manifold of 1 to d - 1 dimensions is seen.
     Raises: ValueError for other arguments.
-    Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter: ``networks/detecting_memorization``.
+    Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter:
+    ``networks/detecting_memorization``.
     """
     x = as_points("x", x)
     d = x.shape[1]

@@ -1,6 +1,8 @@
-"""The one door through which other people's models come in: ``as_denoiser`` understands them or refuses them.
+"""The one door through which other people's models come in: ``as_denoiser`` understands them or
+refuses them.
 
-Every public function passes what it is given through it, so that nothing behind it has to be careful.
+Every public function passes what it is given through it, so that nothing behind it has to be
+careful.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,10 +21,20 @@ from memolib.points import gaussian
 PREDICTS = ("data", "noise", "velocity", "score")
 TIMES = ("variance", "sigma", "step")
 TIMES_AS = ("number", "scalar", "each")
-KICKS = (2e-2, 2e-3, 2e-4, 2e-5)  # of finite differences, in units of sqrt(t): for models that vary faster than noise
-BETTER, SURE = 0.97, 4.0  # another convention fits where its error is this part of the stated one's, by 4 errors
+KICKS = (
+    2e-2,
+    2e-3,
+    2e-4,
+    2e-5,
+)  # of finite differences, in units of sqrt(t): for models that vary faster than noise
+BETTER, SURE = (
+    0.97,
+    4.0,
+)  # another convention fits where its error is this part of the stated one's, by 4 errors
 
-_records: WeakKeyDictionary = WeakKeyDictionary()  # of models that came without a convention: each is tried once
+_records: WeakKeyDictionary = (
+    WeakKeyDictionary()
+)  # of models that came without a convention: each is tried once
 
 
 def as_denoiser(
@@ -39,25 +51,30 @@ def as_denoiser(
 ) -> Denoiser:
     """Make a denoiser of a model; a ``Denoiser`` is given back as it is.
 
-    The model is called in evaluation mode, with a copy of the points in its own type and on its own device, and is left
-    as it was. At the first call it is tried, in a moment: two calls must agree (no randomness), a point alone must get
-    the answer that it gets among others (no coupling), and before derivatives are believed, one is compared with a
-    finite difference. Nothing is guessed: a broken rule is a ValueError that says which, and what to do.
+    The model is called in evaluation mode, with a copy of the points in its own type and on its own
+    device, and is left as it was. At the first call it is tried, in a moment: two calls must agree
+    (no randomness), a point alone must get the answer that it gets among others (no coupling), and
+    before derivatives are believed, one is compared with a finite difference. Nothing is guessed: a
+    broken rule is a ValueError that says which, and what to do.
 
     Args:
         model: function or module of two arguments, points and their noise.
         d: number of coordinates of a point; by default that of the first points it sees.
-        predicts: what the model answers with: ``data`` (the clean data, as a denoiser does), ``noise`` (the standard
-            Gaussian numbers in x), ``score`` or, with a schedule, ``velocity`` (``a xi - sqrt(1-a^2) y``).
-        time: what its second argument is: the noise ``variance``, ``sigma`` (its root), or the ``step`` of a
-            variance-preserving schedule, whose points are ``a y + sqrt(1-a^2) xi``: they are rescaled here.
-        time_as: how it wants that: a Python ``number``, a tensor ``scalar`` of shape (), or ``each``, shape (n,).
-        schedule: for steps, the ``a^2`` (``alphas_cumprod``) of each, falling, between 0 and 1; between two steps,
-            steps are fractions, equal in the logarithm of the noise variance.
+        predicts: what the model answers with: ``data`` (the clean data, as a denoiser does),
+            ``noise`` (the standard Gaussian numbers in x), ``score`` or, with a schedule,
+            ``velocity`` (``a xi - sqrt(1-a^2) y``).
+        time: what its second argument is: the noise ``variance``, ``sigma`` (its root), or the
+            ``step`` of a variance-preserving schedule, whose points are ``a y + sqrt(1-a^2) xi``:
+            they are rescaled here.
+        time_as: how it wants that: a Python ``number``, a tensor ``scalar`` of shape (), or
+            ``each``, shape (n,).
+        schedule: for steps, the ``a^2`` (``alphas_cumprod``) of each, falling, between 0 and 1;
+            between two steps, steps are fractions, equal in the logarithm of the noise variance.
         shape: of one point as the model wants it, such as (3, 32, 32) for images; by default (d,).
-        dtype: in which the model computes; by default that of its first parameter, or of the points.
-        data: some training data, shape (n, d): asks whether the model denoises them, and refuses it, with the
-            convention that fits better, where it does not.
+        dtype: in which the model computes; by default that of its first parameter, or of the
+            points.
+        data: some training data, shape (n, d): asks whether the model denoises them, and refuses
+            it, with the convention that fits better, where it does not.
 
     Returns:
         A ``Denoiser``.
@@ -66,7 +83,8 @@ def as_denoiser(
         ValueError: for other arguments, or a model that does not denoise the data.
 
     Source:
-        Conventions: Karras et al., arXiv 2206.00364, section 2; Ho et al., arXiv 2006.11239; velocities: Salimans and
+        Conventions: Karras et al., arXiv 2206.00364, section 2; Ho et al., arXiv 2006.11239;
+            velocities: Salimans and
         Ho, arXiv 2202.00512, appendix D.
 
     Chapter:
@@ -85,7 +103,9 @@ def as_denoiser(
     plain = plain and all(value is None for value in (d, schedule, shape, dtype, data))
     if isinstance(model, Denoiser):
         if not plain:
-            raise ValueError(f"model is {model!r}, a denoiser already; allowed is it alone, without a convention")
+            raise ValueError(
+                f"model is {model!r}, a denoiser already; allowed is it alone, without a convention"
+            )
         return model
     if not callable(model):
         raise ValueError(f"model is {model!r}; allowed is a function or a module of (x, t)")
@@ -95,7 +115,9 @@ def as_denoiser(
         if value not in allowed:
             raise ValueError(f"{name} is {value!r}; allowed are {', '.join(allowed)}")
     if (time == "step") != (schedule is not None) or (predicts == "velocity" and schedule is None):
-        raise ValueError(f"schedule is {schedule}; allowed is one with time='step', and velocities need it")
+        raise ValueError(
+            f"schedule is {schedule}; allowed is one with time='step', and velocities need it"
+        )
     if schedule is not None:
         kept = real_array("schedule", schedule, minimum=0, strict=True)
         if kept.ndim != 1 or len(kept) < 2 or (np.diff(kept) >= 0).any() or kept[0] >= 1:
@@ -115,13 +137,14 @@ def as_denoiser(
 
 
 class Foreign(Denoiser):
-    """Somebody's model as a denoiser, made by ``as_denoiser``; its answers have no graph unless x requires gradients.
+    """Somebody's model as a denoiser, made by ``as_denoiser``; its answers have no graph unless x
+    requires gradients.
 
     Attributes:
         model: what was given.
         d: number of coordinates of a point; None until the first call, where it was not given.
-        record: what its trials have shown: whether it was ``tried``, and which ``modes`` of differentiation are right,
-            forward and reverse.
+        record: what its trials have shown: whether it was ``tried``, and which ``modes`` of
+            differentiation are right, forward and reverse.
     """
 
     def __init__(self, model, d, predicts, time, time_as, schedule, shape, dtype):
@@ -150,7 +173,9 @@ class Foreign(Denoiser):
 
     def _denoise(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
         sigma = each_noise(t, x) ** 0.5
-        shrunk = (1 + each_noise(t, x)) ** -0.5 if self.time == "step" else 1.0  # the part of y in a schedule's points
+        shrunk = (
+            (1 + each_noise(t, x)) ** -0.5 if self.time == "step" else 1.0
+        )  # the part of y in a schedule's points
         answer = self._call(x * shrunk, t)
         if self.predicts == "noise":
             return x - sigma * answer
@@ -163,9 +188,13 @@ class Foreign(Denoiser):
     def _jacobian(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
         return self.model.jacobian(x, t) if self._offers_jacobian() else super()._jacobian(x, t)
 
-    def _products(self, x: torch.Tensor, t, directions: torch.Tensor, transposed: bool) -> torch.Tensor:
+    def _products(
+        self, x: torch.Tensor, t, directions: torch.Tensor, transposed: bool
+    ) -> torch.Tensor:
         if self._offers_jacobian() or not self.record["modes"][transposed]:
-            return torch.einsum("nba,knb->kna" if transposed else "nab,knb->kna", self._jacobian(x, t), directions)
+            return torch.einsum(
+                "nba,knb->kna" if transposed else "nab,knb->kna", self._jacobian(x, t), directions
+            )
         return super()._products(x, t, directions, transposed)
 
     def _offers_jacobian(self) -> bool:
@@ -180,21 +209,31 @@ class Foreign(Denoiser):
             answer = self.model(own, self._time_of(t, own))
         if not isinstance(answer, torch.Tensor) or not answer.is_floating_point():
             kind = str(answer.dtype) if isinstance(answer, torch.Tensor) else type(answer).__name__
-            raise ValueError(f"{self!r} answers with {kind}; allowed is a tensor of real numbers, of the shape of x")
+            raise ValueError(
+                f"{self!r} answers with {kind}; allowed is a tensor of real numbers, of the shape of x"
+            )
         if answer.shape != own.shape:
-            raise ValueError(f"{self!r} answers with shape {tuple(answer.shape)}; allowed is {tuple(own.shape)}")
+            raise ValueError(
+                f"{self!r} answers with shape {tuple(answer.shape)}; allowed is {tuple(own.shape)}"
+            )
         if visible(finite := torch.isfinite(answer).all()) and not finite:
-            raise ValueError(f"{self!r} answers with numbers that are not finite, at t = {t}; allowed are finite ones")
+            raise ValueError(
+                f"{self!r} answers with numbers that are not finite, at t = {t}; allowed are finite ones"
+            )
         return answer.flatten(1).to(points)
 
     def _time_of(self, t: float | torch.Tensor, own: torch.Tensor):
         """The model's second argument."""
         value = t**0.5 if self.time == "sigma" else t
         if self.time == "step":
-            level = np.log(np.asarray(t.cpu() if isinstance(t, torch.Tensor) else t, dtype=np.float64))
+            level = np.log(
+                np.asarray(t.cpu() if isinstance(t, torch.Tensor) else t, dtype=np.float64)
+            )
             low, high = self.schedule[0], self.schedule[-1]
             if level.min() < low - 1e-9 or level.max() > high + 1e-9:
-                raise ValueError(f"t is {t}; allowed, on this schedule, are {np.exp(low):.3g} to {np.exp(high):.3g}")
+                raise ValueError(
+                    f"t is {t}; allowed, on this schedule, are {np.exp(low):.3g} to {np.exp(high):.3g}"
+                )
             value = np.interp(level, self.schedule, np.arange(len(self.schedule)))
             value = torch.from_numpy(value) if isinstance(t, torch.Tensor) else float(value)
         if self.time_as == "number":
@@ -207,7 +246,9 @@ class Foreign(Denoiser):
         return Denoiser._answer(self, self._denoise, x, t)
 
     def _try(self, x: torch.Tensor, t: float | torch.Tensor) -> None:
-        """At the first call: does it answer, twice alike, and to each point for itself, and stay as it is?"""
+        """At the first call: does it answer, twice alike, and to each point for itself, and stay as
+        it is?
+        """
         if self.record.get("tried"):
             self.d = x.shape[1]
             return
@@ -219,14 +260,22 @@ class Foreign(Denoiser):
         with torch.no_grad():
             once, twice = self._first_answer(some, few), self._first_answer(some, few)
             alone = self._first_answer(*_some(some, few, 1))
-        changed = [name for name, buffer in _buffers(self.model) if not torch.equal(buffer, before[name])]
+        changed = [
+            name for name, buffer in _buffers(self.model) if not torch.equal(buffer, before[name])
+        ]
         for name, buffer in _buffers(self.model):
             buffer.data.copy_(before[name])
         if changed:
-            raise ValueError(f"{self!r} changes its buffers {', '.join(changed)}; allowed is one that stays as it is")
-        rounding = 200 * torch.finfo(self.own_type or some.dtype).eps * (1 + float(once.abs().max()))
+            raise ValueError(
+                f"{self!r} changes its buffers {', '.join(changed)}; allowed is one that stays as it is"
+            )
+        rounding = (
+            200 * torch.finfo(self.own_type or some.dtype).eps * (1 + float(once.abs().max()))
+        )
         if (off := float((once - twice).abs().max())) > rounding:
-            raise ValueError(f"{self!r} answers twice differently, by {off:.2g} (randomness); allowed is one answer")
+            raise ValueError(
+                f"{self!r} answers twice differently, by {off:.2g} (randomness); allowed is one answer"
+            )
         if (off := float((once[:1] - alone).abs().max())) > rounding:
             raise ValueError(
                 f"{self!r} answers a point alone and among others differently, by {off:.2g} (coupling of points, as by "
@@ -246,7 +295,9 @@ class Foreign(Denoiser):
             ) from error
 
     def _try_derivatives(self, x: torch.Tensor, t: float | torch.Tensor) -> None:
-        """Before derivatives are believed: compare one, forward and in reverse, with finite differences."""
+        """Before derivatives are believed: compare one, forward and in reverse, with finite
+        differences.
+        """
         if self._offers_jacobian():
             return
         if "modes" in self.record:
@@ -268,8 +319,12 @@ class Foreign(Denoiser):
             seen.append((found, wanted))
         self._refuse_derivatives(*seen[0])
 
-    def _difference(self, x: torch.Tensor, t, v: torch.Tensor, kick: float) -> tuple[torch.Tensor, float, float]:
-        """Derivative u along v by a finite difference, its square ``u.Gv``, and what that may be off by."""
+    def _difference(
+        self, x: torch.Tensor, t, v: torch.Tensor, kick: float
+    ) -> tuple[torch.Tensor, float, float]:
+        """Derivative u along v by a finite difference, its square ``u.Gv``, and what that may be
+        off by.
+        """
         eps = torch.finfo(self.own_type or x.dtype).eps
         h = max(kick * float(torch.as_tensor(t).min()) ** 0.5, 4 * eps**0.5 * float(x.abs().max()))
         with torch.no_grad():
@@ -283,7 +338,9 @@ class Foreign(Denoiser):
         """Keep to the way that is faster, if it is right."""
         self.by_reverse = works[True] if self.by_reverse else not works[False]
 
-    def _slope(self, x: torch.Tensor, t, v: torch.Tensor, u: torch.Tensor, by_reverse: bool) -> float | Exception:
+    def _slope(
+        self, x: torch.Tensor, t, v: torch.Tensor, u: torch.Tensor, by_reverse: bool
+    ) -> float | Exception:
         def answer(points: torch.Tensor) -> torch.Tensor:
             return self._plain(points, t)
 
@@ -291,15 +348,18 @@ class Foreign(Denoiser):
             if by_reverse:
                 return float((vjp(answer, x)[1](u)[0] * v).sum().detach())
             return float((jvp(answer, (x,), (v,))[1] * u).sum().detach())
-        except (NotImplementedError, RuntimeError) as error:  # such as attention, which has no forward mode
+        except (
+            NotImplementedError,
+            RuntimeError,
+        ) as error:  # such as attention, which has no forward mode
             return error
 
     def _refuse_derivatives(self, found: list, wanted: float) -> None:
         slopes = [slope for slope in found if isinstance(slope, float)]
         if not slopes:
-            raise ValueError(f"{self!r} has no derivative: {found[True]!r}; allowed are torch operations") from found[
-                True
-            ]
+            raise ValueError(
+                f"{self!r} has no derivative: {found[True]!r}; allowed are torch operations"
+            ) from found[True]
         if 0.0 in slopes:
             raise ValueError(
                 f"{self!r} cuts derivatives (no_grad, inference_mode or detach): they are 0, and differences are not; "
@@ -312,9 +372,13 @@ class Foreign(Denoiser):
 
 
 def _denoises(model: Foreign, y: torch.Tensor) -> None:
-    """Refuse a model that does worse on noisy data than another reading of its answers, or than doing nothing."""
+    """Refuse a model that does worse on noisy data than another reading of its answers, or than
+    doing nothing.
+    """
     y = y[:256]
-    spread = float(y.double().var(dim=0).mean()) if len(y) > 1 else float(y.double().square().mean())
+    spread = (
+        float(y.double().var(dim=0).mean()) if len(y) > 1 else float(y.double().square().mean())
+    )
     times = [spread * part for part in (0.01, 0.1, 1.0)]
     if model.schedule is not None:
         low, high = np.exp(model.schedule[[0, -1]])
@@ -332,9 +396,18 @@ def _denoises(model: Foreign, y: torch.Tensor) -> None:
     stated, nothing, others = error(model._plain), error(lambda x, t: x), {}
     for predicts in PREDICTS:
         for time in ("step",) if model.schedule is not None else ("variance", "sigma"):
-            if (predicts, time) != (model.predicts, model.time) and (predicts != "velocity" or time == "step"):
+            if (predicts, time) != (model.predicts, model.time) and (
+                predicts != "velocity" or time == "step"
+            ):
                 other = Foreign(
-                    model.model, model.d, predicts, time, model.time_as, model.schedule, model.shape, model.own_type
+                    model.model,
+                    model.d,
+                    predicts,
+                    time,
+                    model.time_as,
+                    model.schedule,
+                    model.shape,
+                    model.own_type,
                 )
                 others[f"predicts={predicts!r}, time={time!r}"] = error(other._plain)
     name, best = min(others.items(), key=lambda item: item[1].mean())
@@ -352,7 +425,9 @@ def _denoises(model: Foreign, y: torch.Tensor) -> None:
         )
 
 
-def _some(x: torch.Tensor, t: float | torch.Tensor, n: int) -> tuple[torch.Tensor, float | torch.Tensor]:
+def _some(
+    x: torch.Tensor, t: float | torch.Tensor, n: int
+) -> tuple[torch.Tensor, float | torch.Tensor]:
     return x[:n].detach(), t[:n] if isinstance(t, torch.Tensor) else t
 
 

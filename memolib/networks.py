@@ -1,8 +1,10 @@
-"""Networks as denoisers: a residual MLP for points, a small U-Net for images, and the wrapper that preconditions them.
+"""Networks as denoisers: a residual MLP for points, a small U-Net for images, and the wrapper that
+preconditions them.
 
-A network computes F(x, c), of order one in and out, c the noise level; ``NetworkDenoiser`` turns F into D. Parameters
-of ``ResidualMLP`` may carry a leading axis of ensemble members, over which everything broadcasts: one product of
-stacked matrices instead of one for each member. float32; all is made of operations that ``torch.func`` differentiates.
+A network computes F(x, c), of order one in and out, c the noise level; ``NetworkDenoiser`` turns F
+into D. Parameters of ``ResidualMLP`` may carry a leading axis of ensemble members, over which
+everything broadcasts: one product of stacked matrices instead of one for each member. float32; all
+is made of operations that ``torch.func`` differentiates.
 """
 
 from typing import NamedTuple
@@ -18,11 +20,13 @@ N_FREQUENCIES = 4  # of c = ln(sigma)/4: waves of ln(sigma) from 16 to 2 long
 
 
 class Preconditioning(NamedTuple):
-    """Coefficients of ``D = skip x + out F(in x, noise)``, each of the shape of t: x and F's target have unit variance.
+    """Coefficients of ``D = skip x + out F(in x, noise)``, each of the shape of t: x and F's target
+    have unit variance.
 
     Attributes:
         skip: c_skip, part of x that the answer keeps.
-        out: c_out, scale of F's answer, unit of the data; its inverse square is the weight of a squared error of D.
+        out: c_out, scale of F's answer, unit of the data; its inverse square is the weight of a
+            squared error of D.
         inside: c_in, scale of F's input, one over the unit of the data.
         noise: c_noise, what F is told of the noise.
     Source: Karras et al., arXiv 2206.00364, table 1. Chapter: ``networks/training``.
@@ -39,11 +43,14 @@ def preconditioning(t: torch.Tensor, data_std) -> Preconditioning:
 
     Args:
         t: noise variances, above 0, any shape.
-        data_std: root mean square of the centred data's coordinates, above 0; a number, or a tensor that fits t.
+        data_std: root mean square of the centred data's coordinates, above 0; a number, or a tensor
+            that fits t.
     Returns: Preconditioning. Source and Chapter: as there.
     """
     total = t + data_std**2
-    return Preconditioning(data_std**2 / total, data_std * (t / total).sqrt(), total**-0.5, t.log() / 8)
+    return Preconditioning(
+        data_std**2 / total, data_std * (t / total).sqrt(), total**-0.5, t.log() / 8
+    )
 
 
 def waves(c: torch.Tensor) -> torch.Tensor:
@@ -61,7 +68,9 @@ N_WAVES = 2 * N_FREQUENCIES + 1
 
 
 class Linear(nn.Module):
-    """Affine map whose weight (..., n_in, n_out) and bias (..., 1, n_out) may carry an axis of ensemble members."""
+    """Affine map whose weight (..., n_in, n_out) and bias (..., 1, n_out) may carry an axis of
+    ensemble members.
+    """
 
     def __init__(self, n_in: int, n_out: int, scale: float = 1.0):
         super().__init__()
@@ -75,7 +84,8 @@ class Linear(nn.Module):
 
 
 class ResidualMLP(nn.Module):
-    """Residual network for points, of gated blocks (Shazeer, arXiv 2002.05202), in which the noise scales and shifts.
+    """Residual network for points, of gated blocks (Shazeer, arXiv 2002.05202), in which the noise
+    scales and shifts.
 
     A product of two linear maps of a block's input gives squares, and so norms, with few units.
     """
@@ -88,10 +98,17 @@ class ResidualMLP(nn.Module):
         Raises: ValueError unless d and blocks are 1 or more, width 2 or more.
         """
         super().__init__()
-        d, blocks, half = count("d", d), count("blocks", blocks), count("width", width, minimum=2) // 2
+        d, blocks, half = (
+            count("d", d),
+            count("blocks", blocks),
+            count("width", width, minimum=2) // 2,
+        )
         if width % 2:
             raise ValueError(f"width is {width}; allowed are even numbers")
-        self.config, self.d = {"kind": "ResidualMLP", "d": d, "width": 2 * half, "blocks": blocks}, d
+        self.config, self.d = (
+            {"kind": "ResidualMLP", "d": d, "width": 2 * half, "blocks": blocks},
+            d,
+        )
         self.inlet, self.outlet = Linear(d, width), Linear(width, d, scale=0.0)
         self.first = nn.ModuleList(Linear(width, width) for _ in range(blocks))
         self.second = nn.ModuleList(Linear(half, width) for _ in range(blocks))
@@ -100,22 +117,31 @@ class ResidualMLP(nn.Module):
         self.ends = nn.ModuleList(Linear(N_WAVES, width, scale=0.3) for _ in range(2))
 
     def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """Give F at points x, (..., n, d), and noise levels c, (..., n) or (..., 1), of the shape of x."""
+        """Give F at points x, (..., n, d), and noise levels c, (..., n) or (..., 1), of the shape
+        of x.
+        """
         noise = waves(c)
         h = self.inlet(x) * (1 + self.ends[0](noise))
-        for first, second, scale, shift in zip(self.first, self.second, self.scales, self.shifts, strict=True):
+        for first, second, scale, shift in zip(
+            self.first, self.second, self.scales, self.shifts, strict=True
+        ):
             a, b = first(h).chunk(2, dim=-1)
             h = h + second(F.silu(torch.addcmul(shift(noise), a, 1 + scale(noise))) * b)
         return self.outlet(h * (1 + self.ends[1](noise)))
 
 
 class ConvBlock(nn.Module):
-    """Residual block of two convolutions with group normalization; the noise scales and shifts in between."""
+    """Residual block of two convolutions with group normalization; the noise scales and shifts in
+    between.
+    """
 
     def __init__(self, n_in: int, n_out: int):
         super().__init__()
         self.normalize = nn.ModuleList(nn.GroupNorm(8, n) for n in (n_in, n_out))
-        self.first, self.second = nn.Conv2d(n_in, n_out, 3, padding=1), nn.Conv2d(n_out, n_out, 3, padding=1)
+        self.first, self.second = (
+            nn.Conv2d(n_in, n_out, 3, padding=1),
+            nn.Conv2d(n_out, n_out, 3, padding=1),
+        )
         self.noise = Linear(N_WAVES, 2 * n_out, scale=0.3)
         self.skip = nn.Conv2d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
         nn.init.zeros_(self.second.weight)
@@ -133,12 +159,18 @@ class UNet(nn.Module):
     broadcasts = False
 
     def __init__(self, size: int, channels: int, width: int = 32):
-        """Make a network for flattened images, (channels, size, size), the outermost blocks of a width.
+        """Make a network for flattened images, (channels, size, size), the outermost blocks of a
+        width.
 
-        Raises: ValueError unless size is a multiple of 4, channels 1 or more and width a multiple of 8.
+        Raises: ValueError unless size is a multiple of 4, channels 1 or more and width a multiple
+            of 8.
         """
         super().__init__()
-        size, channels, width = count("size", size, minimum=4), count("channels", channels), count("width", width)
+        size, channels, width = (
+            count("size", size, minimum=4),
+            count("channels", channels),
+            count("width", width),
+        )
         if size % 4 or width % 8:
             raise ValueError(f"size is {size}, width {width}; allowed are multiples of 4 and of 8")
         self.config = {"kind": "UNet", "size": size, "channels": channels, "width": width}
@@ -148,12 +180,17 @@ class UNet(nn.Module):
         self.down = nn.ModuleList([ConvBlock(width, width), ConvBlock(width, wide)])
         self.middle = ConvBlock(wide, wide)
         self.up = nn.ModuleList([ConvBlock(2 * wide, width), ConvBlock(2 * width, width)])
-        self.normalize, self.outlet = nn.GroupNorm(8, width), nn.Conv2d(width, channels, 3, padding=1)
+        self.normalize, self.outlet = (
+            nn.GroupNorm(8, width),
+            nn.Conv2d(width, channels, 3, padding=1),
+        )
         nn.init.zeros_(self.outlet.weight)
         nn.init.zeros_(self.outlet.bias)
 
     def forward(self, x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        """Give F at flattened images x, (n, d), and noise levels c, (n,) or (1,), of the shape of x."""
+        """Give F at flattened images x, (n, d), and noise levels c, (n,) or (1,), of the shape of
+        x.
+        """
         noise, h, kept = waves(c), self.inlet(x.unflatten(-1, self.shape)), []
         for block in self.down:
             kept.append(block(h, noise))
@@ -190,7 +227,9 @@ class NetworkDenoiser(Denoiser, nn.Module):
         self.d, mean = network.d, real_array("mean", mean)
         if mean.shape != (network.d,):
             raise ValueError(f"mean has shape {mean.shape}; allowed is ({network.d},)")
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))  # it may be far from 0
+        self.register_buffer(
+            "mean", torch.tensor(mean, dtype=torch.float64)
+        )  # it may be far from 0
 
     @property
     def size(self) -> int:

@@ -1,14 +1,14 @@
 """Where to look: noise, and the kinds of point that give different answers.
 
-A: a training point plus noise, ``x = y_mu + sqrt(t) xi`` (where the loss is measured); B: a training point itself;
+A: a training point plus noise, ``x = y_mu + sqrt(t) xi`` (where the loss is measured); B: a
+training point itself;
 C: a fresh noisy point, from no training point; O: the origin (where the paper's figure looks).
 """
 
-import numpy as np
 import torch
 
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count
+from memolib._validate import count, generator
 
 KINDS = ("A", "B", "C", "O")
 
@@ -21,7 +21,7 @@ def gaussian(*shape: int, seed=None) -> torch.Tensor:
         seed: int or ``numpy.random.Generator``.
     Returns: float64. Chapter: ``diffusion/empirical_score``.
     """
-    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape))
+    return torch.from_numpy(generator(seed, "gaussian").standard_normal(shape))
 
 
 def add_noise(y, t, seed=None) -> torch.Tensor:
@@ -30,11 +30,12 @@ def add_noise(y, t, seed=None) -> torch.Tensor:
     Args:
         y: points, shape (n, d).
         t: noise variance, above 0.
-        seed: int or ``numpy.random.Generator``; another one than the data's, or noise and data are the same numbers.
-    Returns: shape (n, d). Raises: ValueError for other arguments. Chapter: ``diffusion/empirical_score``.
+        seed: int or ``numpy.random.Generator``.
+    Returns: shape (n, d). Raises: ValueError for other arguments. Chapter:
+    ``diffusion/empirical_score``.
     """
     y, t = as_points("y", y), as_noise(t)
-    return y + t**0.5 * gaussian(*y.shape, seed=seed).to(y)
+    return y + t**0.5 * gaussian(*y.shape, seed=generator(seed, "add_noise")).to(y)
 
 
 def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
@@ -42,14 +43,16 @@ def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
 
     Args:
         kind: ``A``, ``B``, ``C`` or ``O``.
-        data: the training points, shape (N, d); A and B use the first n of them (all, where there are fewer).
+        data: the training points, shape (N, d); A and B use the first n of them (all, where there
+            are fewer).
         t: noise variance, above 0.
         n: number of points, 1 or more; O is one point whatever n.
         law: where fresh data come from, with ``sample(n, seed)``; needed for C.
-        seed: int or ``numpy.random.Generator``; another one than the data's.
-    Returns: shape (n, d). Raises: ValueError for other arguments. Source and Chapter: ``diffusion/empirical_score``.
+        seed: int or ``numpy.random.Generator``.
+    Returns: shape (n, d). Raises: ValueError for other arguments. Source and Chapter:
+    ``diffusion/empirical_score``.
     """
-    data, t, n, rng = as_points("data", data), as_noise(t), count("n", n), np.random.default_rng(seed)
+    data, t, n, rng = as_points("data", data), as_noise(t), count("n", n), generator(seed, "points")
     if kind not in KINDS:
         raise ValueError(f"kind is {kind!r}; allowed are {', '.join(KINDS)}")
     if kind == "O":

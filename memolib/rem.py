@@ -104,7 +104,7 @@ def sample_levels(N: int, v: float = 1.0, *, samples: int = 1, seed: Seed = None
     samples = count("samples", samples)
     N = count("N", N)
     scale = np.sqrt(_variance(v))
-    return scale * drawn(generator(seed).standard_normal, samples=samples, N=N)
+    return scale * drawn(generator(seed, "sample_levels").standard_normal, samples=samples, N=N)
 
 
 def sample_lowest_levels(
@@ -151,7 +151,9 @@ def sample_lowest_levels(
     keep = count("keep", keep, maximum=N)
     scale = np.sqrt(_variance(v))
     samples = count("samples", samples)
-    gaps = drawn(generator(seed).standard_exponential, samples=samples, keep=keep)
+    gaps = drawn(
+        generator(seed, "sample_lowest_levels").standard_exponential, samples=samples, keep=keep
+    )
     log_survival = np.cumsum(gaps / (N - np.arange(keep)), axis=1)
     with np.errstate(divide="ignore"):  # the branch that is not taken
         low = ndtri_exp(np.log(-np.expm1(-log_survival)))

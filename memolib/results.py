@@ -1,7 +1,9 @@
-"""Stored results: what takes minutes to hours, made by the scripts of the repository's folder ``results``.
+"""Stored results: what takes minutes to hours, made by the scripts of the repository's folder
+``results``.
 
-A run of a script is named by its configuration; beside its numbers there may be files, such as a network's weights.
-Which files a process has read is kept in ``used``, so that a notebook's stamp can say what it was made from.
+A run of a script is named by its configuration; beside its numbers there may be files, such as a
+network's weights. Which files a process has read is kept in ``used``, so that a notebook's stamp
+can say what it was made from.
 """
 
 import json
@@ -20,7 +22,8 @@ def runs(experiment: str) -> list[dict]:
         experiment: name of a script of the folder ``results``, such as ``network_grid``.
 
     Returns:
-        For each run a dictionary with ``configuration``, ``result``, ``seconds`` and ``made``, by name of the file.
+        For each run a dictionary with ``configuration``, ``result``, ``seconds`` and ``made``, by
+        name of the file.
 
     Raises:
         FileNotFoundError: where nothing of that name is stored.

@@ -1,6 +1,8 @@
-"""Samples from any denoiser: the probability-flow ODE, the reverse SDE, and the likelihood along the flow.
+"""Samples from any denoiser: the probability-flow ODE, the reverse SDE, and the likelihood along
+the flow.
 
-Noise is removed in steps that are equal in ln(t) from t_start to t_end; all points move together, as one batch.
+Noise is removed in steps that are equal in ln(t) from t_start to t_end; all points move together,
+as one batch.
 """
 
 from itertools import pairwise
@@ -10,22 +12,28 @@ import torch
 from tqdm import tqdm
 
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count
+from memolib._validate import count, generator
 from memolib.denoisers import Denoiser
 from memolib.foreign import as_denoiser
 from memolib.points import gaussian
 
 
 def sample(
-    denoiser, n: int, *, t_start: float | None = None, t_end: float = 1e-4, steps: int = 100, seed=None
+    denoiser,
+    n: int,
+    *,
+    t_start: float | None = None,
+    t_end: float = 1e-4,
+    steps: int = 100,
+    seed=None,
 ) -> torch.Tensor:
     """Draw points from any denoiser, along its probability flow, from noise alone.
 
     Args:
         denoiser: a ``Denoiser``, or a model of which ``as_denoiser`` makes one, with its d.
         n: number of points, 1 or more.
-        t_start: noise variance to start from, far above the data's; by default a hundred times the total variance of
-            the data, as the answers to much noise tell it.
+        t_start: noise variance to start from, far above the data's; by default a hundred times the
+            total variance of the data, as the answers to much noise tell it.
         t_end: noise variance at the end, above 0.
         steps: number of steps, as for ``probability_flow``.
         seed: int or ``numpy.random.Generator``.
@@ -45,15 +53,19 @@ def sample(
     """
     D = as_denoiser(denoiser)
     if D.d is None:
-        raise ValueError(f"denoiser is {D!r}, of unknown d; allowed is one with it: as_denoiser(model, d=...)")
-    noise = gaussian(count("n", n), D.d, seed=seed)
+        raise ValueError(
+            f"denoiser is {D!r}, of unknown d; allowed is one with it: as_denoiser(model, d=...)"
+        )
+    noise = gaussian(count("n", n), D.d, seed=generator(seed, "sample"))
     if t_start is None:
         t_start = 100 * _size(D, noise[:64])
     return probability_flow(D, as_noise(t_start) ** 0.5 * noise, t_start, t_end, steps=steps)
 
 
 def _size(D: Denoiser, noise: torch.Tensor) -> float:
-    """Total variance of the data, with the square of their mean: of much noise x, ``D = mean + Cov x/t``."""
+    """Total variance of the data, with the square of their mean: of much noise x, ``D = mean + Cov
+    x/t``.
+    """
     t = 1e4
     for _ in range(10):
         x = t**0.5 * noise
@@ -69,14 +81,18 @@ def _size(D: Denoiser, noise: torch.Tensor) -> float:
 def probability_flow(
     denoiser, x, t_start: float, t_end: float, *, steps: int = 100, progress: bool = False
 ) -> torch.Tensor:
-    """Carry points from noise variance t_start down to t_end along ``dx/dsigma = (x - D)/sigma``, by Heun's method.
+    """Carry points from noise variance t_start down to t_end along ``dx/dsigma = (x - D)/sigma``,
+    by Heun's method.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
-        x: points at t_start, shape (n, d); for samples, ``sqrt(t_start)`` times standard Gaussian noise.
-        t_start: noise variance at the start, above t_end; for samples, far above the data's variance.
+        x: points at t_start, shape (n, d); for samples, ``sqrt(t_start)`` times standard Gaussian
+            noise.
+        t_start: noise variance at the start, above t_end; for samples, far above the data's
+            variance.
         t_end: noise variance at the end, above 0.
-        steps: number of steps, 1 or more, of two denoiser calls each; the error falls as their number squared.
+        steps: number of steps, 1 or more, of two denoiser calls each; the error falls as their
+            number squared.
         progress: show a progress bar.
     Returns: points at t_end, shape (n, d). Raises: ValueError for other arguments.
     Source: Karras et al., arXiv 2206.00364, algorithm 1. Chapter: ``diffusion/noise_and_score``.
@@ -92,31 +108,47 @@ def probability_flow(
 
 
 def reverse_sde(
-    denoiser, x, t_start: float, t_end: float, *, steps: int = 100, seed=None, progress: bool = False
+    denoiser,
+    x,
+    t_start: float,
+    t_end: float,
+    *,
+    steps: int = 100,
+    seed=None,
+    progress: bool = False,
 ) -> torch.Tensor:
-    """Carry points from noise variance t_start down to t_end by the reverse SDE, with the denoiser held over each step.
+    """Carry points from noise variance t_start down to t_end by the reverse SDE, with the denoiser
+    held over each step.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points at t_start, shape (n, d).
         t_start: noise variance at the start, above t_end.
         t_end: noise variance at the end, above 0.
-        steps: number of steps, of one denoiser call each; averages err in inverse proportion to their number.
+        steps: number of steps, of one denoiser call each; averages err in inverse proportion to
+            their number.
         seed: int or ``numpy.random.Generator``.
         progress: show a progress bar.
     From t to s a point is drawn from the exact law of x_s given x_t and the data point D:
-    ``x_s = D + (s/t)(x - D) + sqrt(s (1 - s/t)) xi``. Returns, Raises and Chapter: as for ``probability_flow``.
+    ``x_s = D + (s/t)(x - D) + sqrt(s (1 - s/t)) xi``. Returns, Raises and Chapter: as for
+    ``probability_flow``.
     Source: Ho, Jain and Abbeel, arXiv 2006.11239, in variance-exploding form.
     """
-    D, x, rng = as_denoiser(denoiser), as_points("x", x), np.random.default_rng(seed)
+    D, x, rng = as_denoiser(denoiser), as_points("x", x), generator(seed, "reverse_sde")
     with _graphs_of(x):
         for here, there in _steps(t_start, t_end, steps, progress):
             mean, kept = D(x, here), there / here
-            x = mean + kept * (x - mean) + (there * (1 - kept)) ** 0.5 * gaussian(*x.shape, seed=rng).to(x)
+            x = (
+                mean
+                + kept * (x - mean)
+                + (there * (1 - kept)) ** 0.5 * gaussian(*x.shape, seed=rng).to(x)
+            )
     return x
 
 
-def flow_log_density(denoiser, x, t_start: float, t_end: float, *, steps: int = 100) -> torch.Tensor:
+def flow_log_density(
+    denoiser, x, t_start: float, t_end: float, *, steps: int = 100
+) -> torch.Tensor:
     """Log density of noisy points under a denoiser's own flow, with no density given.
 
     Args:
@@ -125,14 +157,23 @@ def flow_log_density(denoiser, x, t_start: float, t_end: float, *, steps: int = 
         t_start: noise variance, above 0.
         t_end: noise variance, above t_start.
         steps: number of steps, 1 or more, of two denoiser calls and Jacobians each.
-    Along the flow upwards from t_start, ``d ln p/d ln t = -(d - tr G)/2``; at t_end the law is taken as Gaussian of
-    variance t_end, so t_end should be far above the data's variance (and the data centred).
-    Returns: shape (n,); the density's unit is that of the data to the power -d. Raises: ValueError for other arguments.
+    Along the flow upwards from t_start, ``d ln p/d ln t = -(d - tr G)/2``; at t_end the law is
+    taken as Gaussian of variance t_end, so t_end should be far above the data's variance (and the
+    data centred).
+    Returns: shape (n,); the density's unit is that of the data to the power -d. Raises: ValueError
+    for other arguments.
     Source: Song et al., arXiv 2011.13456, section 4.3. Chapter: ``diffusion/noise_and_score``.
     """
-    D, x, t_start, t_end = as_denoiser(denoiser), as_points("x", x), as_noise(t_start), as_noise(t_end)
+    D, x, t_start, t_end = (
+        as_denoiser(denoiser),
+        as_points("x", x),
+        as_noise(t_start),
+        as_noise(t_end),
+    )
     if t_end <= t_start:
-        raise ValueError(f"t_end is {t_end:g}; allowed are noise variances above t_start = {t_start:g}")
+        raise ValueError(
+            f"t_end is {t_end:g}; allowed are noise variances above t_start = {t_start:g}"
+        )
     d, gained = x.shape[1], torch.zeros_like(x[:, 0])
 
     def rate(points: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -153,7 +194,9 @@ def _steps(t_start: float, t_end: float, steps: int, progress: bool):
     """Pairs of noise variances from t_start down to t_end."""
     t_start, t_end = as_noise(t_start), as_noise(t_end)
     if t_start <= t_end:
-        raise ValueError(f"t_start is {t_start:g}; allowed are noise variances above t_end = {t_end:g}")
+        raise ValueError(
+            f"t_start is {t_start:g}; allowed are noise variances above t_end = {t_end:g}"
+        )
     times = np.geomspace(t_start, t_end, count("steps", steps) + 1)
     return tqdm(list(pairwise(map(float, times))), disable=not progress, desc="removing noise")
 

@@ -1,7 +1,8 @@
 """Spectra of any denoiser's Jacobian ``G = dD/dx``: which directions at x are alive.
 
-Eigenvalues of G are near 1 along the data's manifold and near 0 across it; signed eigenvalues tell a lost direction
-(0) from one that overshoots (above 1), which the singular values of the score, ``|G - 1|/t``, cannot.
+Eigenvalues of G are near 1 along the data's manifold and near 0 across it; signed eigenvalues tell
+a lost direction (0) from one that overshoots (above 1), which the singular values of the score,
+``|G - 1|/t``, cannot.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ import torch
 from memolib import _derivatives
 from memolib._derivatives import TOGETHER
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count, real, real_array
+from memolib._validate import count, generator, real, real_array
 from memolib.denoisers import Denoiser
 from memolib.foreign import as_denoiser
 
@@ -20,11 +21,12 @@ METHODS = ("exact", "perturbation")
 
 
 def jacobian(denoiser, x, t) -> torch.Tensor:
-    """Give the Jacobian of a denoiser: its own where it offers one, else by automatic differentiation.
+    """Give the Jacobian of a denoiser: its own where it offers one, else by automatic
+    differentiation.
 
     Args:
-        denoiser: a ``Denoiser``, or a function of points (n, d) and a noise variance, giving (n, d), of which
-            ``as_denoiser`` makes one.
+        denoiser: a ``Denoiser``, or a function of points (n, d) and a noise variance, giving (n,
+            d), of which ``as_denoiser`` makes one.
         x: points, shape (n, d).
         t: noise variance, above 0.
 
@@ -41,7 +43,8 @@ def jacobian(denoiser, x, t) -> torch.Tensor:
 
 
 def forward_mode(denoiser, x, t) -> torch.Tensor:
-    """Give the Jacobian by d forward-mode derivatives of the whole batch, whatever else the denoiser offers.
+    """Give the Jacobian by d forward-mode derivatives of the whole batch, whatever else the
+    denoiser offers.
 
     Args:
         denoiser: as for ``jacobian``.
@@ -77,22 +80,27 @@ def reverse_mode(denoiser, x, t) -> torch.Tensor:
 
 
 def _denoise(denoiser: Denoiser, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Denoise points of shape (..., d), a part of them at a time, without graphs but where x has one."""
+    """Denoise points of shape (..., d), a part of them at a time, without graphs but where x has
+    one.
+    """
     parts = x.flatten(0, -2).split(max(1, TOGETHER // x.shape[-1]))
     with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
         return torch.cat([denoiser(part, t) for part in parts]).reshape(x.shape)
 
 
 def spectrum(denoiser, x, t, *, method: str = "exact") -> torch.Tensor:
-    """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling; its own where it offers them.
+    """Eigenvalues of the symmetric part of the denoiser's Jacobian, falling; its own where it
+    offers them.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points, shape (n, d).
         t: noise variance, above 0.
-        method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the coordinate axes, a
-            finite kick (the public experiments kick along a random orthogonal basis).
-    Returns: shape (n, d). Raises, Source and Chapter: as for ``jacobian``; ValueError for an unknown method.
+        method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the
+            coordinate axes, a finite kick (the public experiments kick along a random orthogonal
+            basis).
+    Returns: shape (n, d). Raises, Source and Chapter: as for ``jacobian``; ValueError for an
+    unknown method.
     """
     if method not in METHODS:
         raise ValueError(f"method is {method!r}; allowed are {', '.join(METHODS)}")
@@ -111,9 +119,11 @@ def _single(x: torch.Tensor) -> torch.Tensor:
 
 
 def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> torch.Tensor:
-    """One minus the squared singular values of t^(1/2) times stacked scores: near 1 along the manifold, 0 across it.
+    """One minus the squared singular values of t^(1/2) times stacked scores: near 1 along the
+    manifold, 0 across it.
 
-    The scores at noisy copies of a point on the manifold point back to it, across it: a finite kick, no Jacobian.
+    The scores at noisy copies of a point on the manifold point back to it, across it: a finite
+    kick, no Jacobian.
 
     Args:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
@@ -121,10 +131,11 @@ def normal_bundle(denoiser, x, t, *, copies: int | None = None, seed=None) -> to
         t: noise variance, above 0, of the copies and of the scores there.
         copies: of each point, 1 or more; 4d by default.
         seed: int or ``numpy.random.Generator``, of the noise.
-    Returns: falling, shape (n, d); the mean over copies, so that their number only sets the noise. Raises: ValueError
-    for other arguments. Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter: ``networks/training``.
+    Returns: falling, shape (n, d); the mean over copies, so that their number only sets the noise.
+    Raises: ValueError for other arguments. Source: Stanczuk et al., arXiv 2212.12611, algorithm 1.
+    Chapter: ``networks/training``.
     """
-    x, t, rng = _single(as_points("x", x)), as_noise(t), np.random.default_rng(seed)
+    x, t, rng = _single(as_points("x", x)), as_noise(t), generator(seed, "normal_bundle")
     denoiser = as_denoiser(denoiser)
     copies, values = 4 * x.shape[1] if copies is None else count("copies", copies), []
     for point in x:
@@ -140,7 +151,8 @@ class Leading(NamedTuple):
     Attributes:
         values: eigenvalues, falling, shape (n, k).
         vectors: orthonormal eigenvectors as columns, shape (n, d, k).
-        error: residual ``|G v - v lambda|``, shape (n, k): within it of each value lies an eigenvalue.
+        error: residual ``|G v - v lambda|``, shape (n, k): within it of each value lies an
+            eigenvalue.
     """
 
     values: torch.Tensor
@@ -148,15 +160,20 @@ class Leading(NamedTuple):
     error: torch.Tensor
 
 
-def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, seed=None) -> Leading:
-    """Largest eigenvalues of Jacobians without the Jacobians: block Krylov spaces from a random start.
+def leading(
+    denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, seed=None
+) -> Leading:
+    """Largest eigenvalues of Jacobians without the Jacobians: block Krylov spaces from a random
+    start.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, built from torch operations (``torch.func``).
+        denoiser: function of points (n, d) and a noise variance, built from torch operations
+            (``torch.func``).
         x: points, shape (n, d).
         t: noise variance, above 0.
         k: number of eigenvalues, from 1 to d.
-        blocks: of about k products with G and as many with its transpose, 1 or more; more of them are more accurate.
+        blocks: of about k products with G and as many with its transpose, 1 or more; more of them
+            are more accurate.
         trailing: the smallest instead; of a denoiser they are near 0, and close together.
         seed: int or ``numpy.random.Generator``, of the start.
     Returns: Leading. Raises: ValueError for other arguments.
@@ -174,7 +191,9 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
 
     width = k + max(8, k // 10)
     width = d if (blocks + 1) * width >= d else width  # then the whole space costs no more
-    block = torch.linalg.qr(torch.from_numpy(np.random.default_rng(seed).standard_normal((n, d, width))).to(x))[0]
+    block = torch.linalg.qr(
+        torch.from_numpy(generator(seed, "leading").standard_normal((n, d, width))).to(x)
+    )[0]
     spaces, images = [block], [product(block)]
     while len(spaces) <= blocks and width < d:
         block, basis = images[-1], torch.cat(spaces, dim=2)
@@ -191,7 +210,8 @@ def leading(denoiser, x, t, k: int, *, blocks: int = 3, trailing: bool = False, 
 
 
 def asymmetry(G) -> torch.Tensor:
-    """Give the antisymmetric part of Jacobians over their symmetric part, by Frobenius norm; 0 for exact denoisers.
+    """Give the antisymmetric part of Jacobians over their symmetric part, by Frobenius norm; 0 for
+    exact denoisers.
 
     Args:
         G: Jacobians, shape (n, d, d).
@@ -208,12 +228,14 @@ def asymmetry(G) -> torch.Tensor:
 
 
 def retention(G, population, basis) -> torch.Tensor:
-    """Give the share of the population's Jacobian that is left along a subspace, ``tr(B' G B)/tr(B' G_pop B)``.
+    """Give the share of the population's Jacobian that is left along a subspace, ``tr(B' G B)/tr(B'
+    G_pop B)``.
 
     Args:
         G: Jacobians, shape (n, d, d).
         population: Jacobians of the population's denoiser at the same x and t, shape (n, d, d).
-        basis: orthonormal columns that span the subspace, r up to d, shape (d, r), or (n, d, r), one for each point.
+        basis: orthonormal columns that span the subspace, r up to d, shape (d, r), or (n, d, r),
+            one for each point.
 
     Returns:
         Shape (n,): 1 where nothing is lost, 0 where everything is.
@@ -221,24 +243,40 @@ def retention(G, population, basis) -> torch.Tensor:
     Chapter:
         ``manifold/losing_dimensions``
     """
-    G, population, basis = _matrices("G", G), _matrices("population", population), torch.as_tensor(basis)
+    G, population, basis = (
+        _matrices("G", G),
+        _matrices("population", population),
+        torch.as_tensor(basis),
+    )
     if basis.ndim not in (2, 3) or not 0 < basis.shape[-1] <= basis.shape[-2]:
-        raise ValueError(f"basis has shape {tuple(basis.shape)}; allowed is (d, r) or (n, d, r) with a rank r up to d")
+        raise ValueError(
+            f"basis has shape {tuple(basis.shape)}; allowed is (d, r) or (n, d, r) with a rank r up to d"
+        )
     n = len(basis) if basis.ndim == 3 else len(G)
     for name, matrix in (("G", G), ("population", population)):
         if matrix.shape != (n, basis.shape[-2], basis.shape[-2]):
             allowed = f"({n}, {basis.shape[-2]}, {basis.shape[-2]})"
             raise ValueError(f"{name} has shape {tuple(matrix.shape)}; allowed is {allowed}")
-    off = (basis.mT @ basis - torch.eye(basis.shape[-1], dtype=basis.dtype, device=basis.device)).abs().max()
+    off = (
+        (basis.mT @ basis - torch.eye(basis.shape[-1], dtype=basis.dtype, device=basis.device))
+        .abs()
+        .max()
+    )
     if off > 1e-4:
-        raise ValueError(f"basis is off orthonormality by {float(off):.2g}; allowed are orthonormal columns")
+        raise ValueError(
+            f"basis is off orthonormality by {float(off):.2g}; allowed are orthonormal columns"
+        )
     left, full = ((basis.to(m) * (m @ basis.to(m))).sum(dim=(-2, -1)) for m in (G, population))
     return left / full
 
 
 def _matrices(name: str, value) -> torch.Tensor:
     """Give matrices of shape (n, d, d) as a finite tensor."""
-    value = value if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(real_array(name, value)))
+    value = (
+        value
+        if isinstance(value, torch.Tensor)
+        else torch.from_numpy(np.array(real_array(name, value)))
+    )
     if value.ndim != 3 or value.shape[1] != value.shape[2] or 0 in value.shape:
         raise ValueError(f"{name} has shape {tuple(value.shape)}; allowed is (n, d, d)")
     if not torch.isfinite(value).all():
@@ -251,7 +289,8 @@ class Alive(NamedTuple):
 
     Attributes:
         number: of alive directions at each point, shape (n,).
-        share: of each coordinate axis that lies in the alive directions, from 0 to 1, shape (n, d); sums to ``number``.
+        share: of each coordinate axis that lies in the alive directions, from 0 to 1, shape (n, d);
+            sums to ``number``.
     """
 
     number: torch.Tensor
@@ -259,13 +298,14 @@ class Alive(NamedTuple):
 
 
 def alive(G, population, *, threshold: float = 0.5) -> Alive:
-    """Count eigenvalues of ``P^(-1/2) G P^(-1/2)`` above a threshold: the Jacobian, whitened by the population's P.
+    """Count eigenvalues of ``P^(-1/2) G P^(-1/2)`` above a threshold: the Jacobian, whitened by the
+    population's P.
 
     Args:
-        G: Jacobians, shape (n, d, d), of which the symmetric part counts; for a manifold, their block along the tangent
-            space.
-        population: P, shape (d, d), or (n, d, d), one for each point; symmetric with positive eigenvalues. The unit
-            matrix leaves G as it is.
+        G: Jacobians, shape (n, d, d), of which the symmetric part counts; for a manifold, their
+            block along the tangent space.
+        population: P, shape (d, d), or (n, d, d), one for each point; symmetric with positive
+            eigenvalues. The unit matrix leaves G as it is.
         threshold: above it a direction is alive; a pure number.
 
     Returns:
@@ -283,7 +323,9 @@ def alive(G, population, *, threshold: float = 0.5) -> Alive:
         )
     scales, axes = torch.linalg.eigh(P.to(G))
     if scales.min() <= 0:
-        raise ValueError(f"population has an eigenvalue {float(scales.min()):.3g}; allowed are eigenvalues above 0")
+        raise ValueError(
+            f"population has an eigenvalue {float(scales.min()):.3g}; allowed are eigenvalues above 0"
+        )
     root = (axes / scales[:, None].sqrt()) @ axes.mT
     values, vectors = torch.linalg.eigh(root @ ((G + G.mT) / 2) @ root)
     above = values > threshold
@@ -303,11 +345,14 @@ class Gap(NamedTuple):
 
 
 def largest_gap(eigenvalues, *, minimum: float = 0.5) -> Gap:
-    """Find the largest step between neighbouring eigenvalues of G: its position is the dimension that x sees.
+    """Find the largest step between neighbouring eigenvalues of G: its position is the dimension
+    that x sees.
 
     Args:
-        eigenvalues: as ``spectrum`` gives them: from 0 to about 1, falling, shape (n, d), d at least 2.
-        minimum: smallest step that counts as a gap, above 0; below it the answer is honest: rank 0, no gap.
+        eigenvalues: as ``spectrum`` gives them: from 0 to about 1, falling, shape (n, d), d at
+            least 2.
+        minimum: smallest step that counts as a gap, above 0; below it the answer is honest: rank 0,
+            no gap.
     Returns: Gap. Raises: ValueError for other arguments.
     Source: after Stanczuk et al., arXiv 2212.12611. Chapter: ``manifold/spectral_gaps``.
     """
@@ -315,7 +360,9 @@ def largest_gap(eigenvalues, *, minimum: float = 0.5) -> Gap:
     steps = values[:, :-1] - values[:, 1:]
     rounding = 10 * torch.finfo(values.dtype).eps * values.abs().max()
     if values.shape[1] < 2 or (steps < -rounding).any():
-        raise ValueError("eigenvalues is not falling along its last axis; allowed is (n, d) with d at least 2, falling")
+        raise ValueError(
+            "eigenvalues is not falling along its last axis; allowed is (n, d) with d at least 2, falling"
+        )
     minimum = real("minimum", minimum, minimum=0, strict=True)
     size, where = steps.max(dim=1)
     return Gap(torch.where(size >= minimum, where + 1, 0), size)

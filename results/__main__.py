@@ -1,8 +1,9 @@
 """What is stored, and whether it holds: ``python -m results [status | verify | make] ...``.
 
-status [NAME ...]             every experiment: what exists, what made it, what it costs to make again
-verify [NAME ...] [--all]     call the witness of what is suspect (--all: of everything), and stamp what agrees
-make NAME [KEY=VALUE ...]     make what is missing, damaged or stale (--again: everything), by configuration
+status [NAME ...]             every experiment: what exists, what made it, what it costs to make
+again verify [NAME ...] [--all]     call the witness of what is suspect (--all: of everything), and
+stamp what agrees make NAME [KEY=VALUE ...]     make what is missing, damaged or stale (--again:
+everything), by configuration
 
 The notebooks of the book are the experiment ``notebooks``.
 """
@@ -17,7 +18,9 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # fastest for networks this small; before torch is imported
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # fastest for networks this small; before torch is imported
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 KINDS = "fresh", "suspect", "stale", "damaged", "missing"
@@ -55,18 +58,28 @@ def duration(seconds: float) -> str:
 
 def status(chosen: list[str]) -> None:
     """Print a table, and below it what made each result and what does not hold."""
-    print(f"{'experiment':<20}{'results':>8}" + "".join(f"{kind:>9}" for kind in KINDS) + "   cost to make it again")
+    print(
+        f"{'experiment':<20}{'results':>8}"
+        + "".join(f"{kind:>9}" for kind in KINDS)
+        + "   cost to make it again"
+    )
     notes = []
     for name in chosen:
         stored = experiment(name)
         states = [(c, stored.state(c)) for c in stored.configurations]
         count = Counter(state.name for _, state in states)
         cost = f"{duration(stored.seconds())} as recorded; {stored.needs}"
-        print(f"{name:<20}{len(states):>8}" + "".join(f"{count[kind] or '-':>9}" for kind in KINDS) + f"   {cost}")
+        print(
+            f"{name:<20}{len(states):>8}"
+            + "".join(f"{count[kind] or '-':>9}" for kind in KINDS)
+            + f"   {cost}"
+        )
         by = Counter(state.why for _, state in states if state.name == "fresh")
         notes += [f"{name}: {number} {how}" for how, number in by.items()]
         if begun := stored.beginning():
-            notes.append(f"{name}: of these only the beginning of the run is checked: {', '.join(begun)}")
+            notes.append(
+                f"{name}: of these only the beginning of the run is checked: {', '.join(begun)}"
+            )
         notes += told(name, [(c, state) for c, state in states if state.name != "fresh"])
         notes += [f"{name}: {path.name} belongs to no configuration" for path in stored.besides()]
     print("", *notes, sep="\n")
@@ -80,12 +93,18 @@ def told(name: str, states: list) -> list[str]:
 
 
 def verify(chosen: list[str], everything: bool) -> int:
-    """Verify experiments, each in a process of its own so that its stamp names its own modules; gives failures."""
+    """Verify experiments, each in a process of its own so that its stamp names its own modules;
+    gives failures.
+    """
     if len(chosen) > 1:
         command = [sys.executable, "-m", "results", "verify", *(["--all"] if everything else [])]
-        with ThreadPoolExecutor(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2) as pool:
+        with ThreadPoolExecutor(
+            len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2
+        ) as pool:
             longest_first = sorted(chosen, key=lambda name: name != "notebooks")
-            runs = [pool.submit(subprocess.run, [*command, name], cwd=ROOT) for name in longest_first]
+            runs = [
+                pool.submit(subprocess.run, [*command, name], cwd=ROOT) for name in longest_first
+            ]
         return sum(run.result().returncode != 0 for run in runs)
     (name,), bad = chosen, 0
     stored = experiment(name)
@@ -93,12 +112,19 @@ def verify(chosen: list[str], everything: bool) -> int:
         before, start = stored.state(configuration), time.perf_counter()
         if before.name == "fresh" and not everything:
             continue
-        after = stored.verify(configuration) if before.name not in ("missing", "damaged") else before
+        after = (
+            stored.verify(configuration) if before.name not in ("missing", "damaged") else before
+        )
         spent = time.perf_counter() - start
-        print(f"{name} {words(configuration)}: {after.name}, {after.why} ({spent:.0f} s)", flush=True)
+        print(
+            f"{name} {words(configuration)}: {after.name}, {after.why} ({spent:.0f} s)", flush=True
+        )
         if after.name != "fresh":
             bad += 1
-            print(f"    to make it again: python -m results make {name} {words(configuration)}", flush=True)
+            print(
+                f"    to make it again: python -m results make {name} {words(configuration)}",
+                flush=True,
+            )
     return bad
 
 
@@ -134,7 +160,9 @@ def main() -> int:
     making.add_argument("name", metavar="NAME")
     making.add_argument("entries", nargs="*", metavar="KEY=VALUE")
     making.add_argument("--again", action="store_true", help="what is fresh or suspect, too")
-    making.add_argument("--seconds", type=float, default=float("inf"), help="start no run after so many")
+    making.add_argument(
+        "--seconds", type=float, default=float("inf"), help="start no run after so many"
+    )
     chosen = parser.parse_args()
     if chosen.command == "make":
         return make(chosen.name, chosen.entries, chosen.again, chosen.seconds)

@@ -1,8 +1,9 @@
 """Stored results and whether they still hold.
 
-A result is named by its question, the configuration of its run. Beside it lies a stamp: under which code it was last
-made or checked, from which inputs, and how far the check was off. Under other code a result is *suspect*; its witness,
-a few of its numbers computed again in seconds, then makes it *fresh* (a new stamp) or *stale* (to be made again).
+A result is named by its question, the configuration of its run. Beside it lies a stamp: under which
+code it was last made or checked, from which inputs, and how far the check was off. Under other code
+a result is *suspect*; its witness, a few of its numbers computed again in seconds, then makes it
+*fresh* (a new stamp) or *stale* (to be made again).
 """
 
 import hashlib
@@ -32,7 +33,8 @@ class Leaves(NamedTuple):
         values: nested as the result is; of a list, a dictionary by place takes some entries only.
         tolerance: largest deviation that is rounding, absolute below 1 and relative above.
         elsewhere: the same where the result was made on another kind of device; None is as here.
-        beginning: whether the numbers are of the beginning of a run that is too long to be witnessed whole.
+        beginning: whether the numbers are of the beginning of a run that is too long to be
+            witnessed whole.
     """
 
     values: dict
@@ -83,13 +85,19 @@ class Experiment:
         """The run's files that are there, without its stamp, by suffix."""
         start = name_of(configuration)
         found = (self.path(configuration).parent).glob(f"{start}.*")
-        return {path.name.removeprefix(start): path for path in sorted(found) if path.suffix not in (".stamp", ".part")}
+        return {
+            path.name.removeprefix(start): path
+            for path in sorted(found)
+            if path.suffix not in (".stamp", ".part")
+        }
 
     def known(self, configuration: dict) -> dict:
         """Numbers of a run, and arrays of the file beside it, pixels as numbers from 0 to 1."""
         found = dict(read(self.path(configuration), configuration)["result"])
         if (arrays := self.path(configuration, ".npz")).exists():
-            found |= {name: v / 255 if v.dtype == np.uint8 else v for name, v in np.load(arrays).items()}
+            found |= {
+                name: v / 255 if v.dtype == np.uint8 else v for name, v in np.load(arrays).items()
+            }
         return found
 
     def state(self, configuration: dict) -> State:
@@ -122,23 +130,40 @@ class Experiment:
         """Call the witness on a result that can be read, and stamp what it says."""
         absent = [item for item in self.reads(**configuration) if content(item) in (None, "")]
         if absent:
-            return State("suspect", f"the witness needs what is not here: {', '.join(map(label, absent))}")
+            return State(
+                "suspect", f"the witness needs what is not here: {', '.join(map(label, absent))}"
+            )
         known = self.known(configuration)
         try:
             parts = self.witness(**configuration)
         except Exception as error:  # of whatever the code does now
-            self.stamp(configuration, {"by": "checked", "stale": (why := f"the witness fails: {error!r}")})
+            self.stamp(
+                configuration, {"by": "checked", "stale": (why := f"the witness fails: {error!r}")}
+            )
             return State("stale", why)
-        found = [d for part in parts for d in differences(part.values, known, self.allowed(part, known))]
+        found = [
+            d for part in parts for d in differences(part.values, known, self.allowed(part, known))
+        ]
         worst = max(found)
-        whole, begun = (set().union(*(quantities(p.values) for p in parts if p.beginning is b)) for b in (False, True))
+        whole, begun = (
+            set().union(*(quantities(p.values) for p in parts if p.beginning is b))
+            for b in (False, True)
+        )
         by = "checked in part" if begun - whole else "checked"
-        stamp = {"by": by, "deviation": float(f"{worst.share:.2g}"), "leaves": sum(d.numbers for d in found)}
+        stamp = {
+            "by": by,
+            "deviation": float(f"{worst.share:.2g}"),
+            "leaves": sum(d.numbers for d in found),
+        }
         stamp["beginning"] = sorted(begun - whole)
         if worst.share > 1:
             stamp["stale"] = f"{worst.words}, {worst.share:.2g} times what is allowed"
         self.stamp(configuration, stamp)
-        return State("stale", stamp["stale"]) if "stale" in stamp else State("fresh", f"{by}, off by {worst.share:.2g}")
+        return (
+            State("stale", stamp["stale"])
+            if "stale" in stamp
+            else State("fresh", f"{by}, off by {worst.share:.2g}")
+        )
 
     @staticmethod
     def allowed(part: Leaves, known: dict) -> float:
@@ -147,7 +172,9 @@ class Experiment:
         return part.tolerance if same or part.elsewhere is None else part.elsewhere
 
     def stamp(self, configuration: dict, stamp: dict) -> None:
-        """Write the stamp of a result: with the code that ran in this process, and that of an earlier check."""
+        """Write the stamp of a result: with the code that ran in this process, and that of an
+        earlier check.
+        """
         path = self.path(configuration, ".stamp")
         before = (read_stamp(path) or {}).get("code", {}) if stamp["by"] != "made" else {}
         modules = {*loaded(), *(name for name in before if source_of(name).exists())}
@@ -166,7 +193,11 @@ class Experiment:
     def besides(self) -> list[Path]:
         """Files of the folder that belong to no configuration."""
         stems = {name_of(c) for c in self.configurations}
-        return [path for path in sorted((FOLDER / self.name).glob("*")) if path.with_suffix("").name not in stems]
+        return [
+            path
+            for path in sorted((FOLDER / self.name).glob("*"))
+            if path.with_suffix("").name not in stems
+        ]
 
 
 def judge(stamp: dict | None, now: dict) -> State:
@@ -179,7 +210,11 @@ def judge(stamp: dict | None, now: dict) -> State:
         return State("stale", f"version {now['version']} is wanted, {stamp['version']} is stored")
     # Data that are not here are not judged.
     here = {name: value for name, value in now["inputs"].items() if value is not None}
-    known = {name: value for name, value in stamp["inputs"].items() if name in here or name not in now["inputs"]}
+    known = {
+        name: value
+        for name, value in stamp["inputs"].items()
+        if name in here or name not in now["inputs"]
+    }
     if changed := _differing(stamp["code"], now["code"]) + _differing(known, here):
         return State("suspect", f"changed: {', '.join(changed)}")
     return State("stale", stamp["stale"]) if "stale" in stamp else State("fresh", stamp["by"])
@@ -216,9 +251,13 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
         return
     found, known = np.asarray(found, dtype=float), np.asarray(known, dtype=float)
     if found.shape != known.shape:
-        yield Difference(np.inf, f"{place} has shape {known.shape}, and should have {found.shape}", 1)
+        yield Difference(
+            np.inf, f"{place} has shape {known.shape}, and should have {found.shape}", 1
+        )
     elif found.size:
-        off = np.where(np.isnan(found) & np.isnan(known), 0, np.nan_to_num(np.abs(found - known), nan=np.inf))
+        off = np.where(
+            np.isnan(found) & np.isnan(known), 0, np.nan_to_num(np.abs(found - known), nan=np.inf)
+        )
         share = off / (tolerance * np.maximum(1, np.nan_to_num(np.abs(known))))
         most = np.unravel_index(share.argmax(), share.shape)
         words = f"{place} moved by {off[most]:.2g} (stored is {known[most]:.4g})"
@@ -226,7 +265,9 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
 
 
 def by_place(values):
-    """Give nested lists as dictionaries by place, so that a part can be compared with a longer list."""
+    """Give nested lists as dictionaries by place, so that a part can be compared with a longer
+    list.
+    """
     if isinstance(values, dict):
         return {key: by_place(value) for key, value in values.items()}
     return dict(enumerate(values)) if isinstance(values, list) else values
@@ -235,7 +276,9 @@ def by_place(values):
 def quantities(values, place: str = "") -> set[str]:
     """Names of what a result holds: its keys, nested, with # for every number in them."""
     if isinstance(values, dict):
-        inside = {"/".join(filter(None, (place, _general(key)))): value for key, value in values.items()}
+        inside = {
+            "/".join(filter(None, (place, _general(key)))): value for key, value in values.items()
+        }
         return set().union(*(quantities(value, name) for name, value in inside.items()))
     if isinstance(values, list | tuple) and any(isinstance(value, dict) for value in values):
         return set().union(*(quantities(value, place) for value in values))
@@ -245,14 +288,21 @@ def quantities(values, place: str = "") -> set[str]:
 def _general(key) -> str:
     if isinstance(key, int):
         return ""
-    return " ".join("#" if word.replace(".", "", 1).isdigit() else word for word in str(key).split())
+    return " ".join(
+        "#" if word.replace(".", "", 1).isdigit() else word for word in str(key).split()
+    )
 
 
 def loaded() -> Iterator[str]:
-    """Names of the modules of this repository that this process has imported; exercises change no result."""
+    """Names of the modules of this repository that this process has imported; exercises change no
+    result.
+    """
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "/")
-        inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in ("memolib", "results")
+        inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in (
+            "memolib",
+            "results",
+        )
         if inside and not name.startswith("__") and not name.startswith("memolib.exercises"):
             yield name
 
@@ -277,7 +327,9 @@ def label(item: Path | str) -> str:
 
 
 def content(item: Path | str) -> str | None:
-    """SHA-256 of an input: of a file, or of the pixels of a data set; None where that is not here."""
+    """SHA-256 of an input: of a file, or of the pixels of a data set; None where that is not
+    here.
+    """
     return sha256(item) if isinstance(item, Path) else _pixels(item)
 
 
@@ -297,7 +349,9 @@ def _pixels(name: str) -> str | None:
 
 def sha256(path: Path | None) -> str:
     """SHA-256 of a file, empty where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.exists() else ""
+    return (
+        hashlib.sha256(path.read_bytes()).hexdigest() if path is not None and path.exists() else ""
+    )
 
 
 def read_stamp(path: Path) -> dict | None:

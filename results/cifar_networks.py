@@ -1,7 +1,7 @@
 """U-Nets on CIFAR-10, grey and 16 by 16 pixels, by number of images and seed.
 
-As ``image_networks``, but small enough for a CPU: width 16, 8,000 steps of 32 images. Beside each result lie the
-weights, 200 generated images, and the nearest training images of the first six.
+As ``image_networks``, but small enough for a CPU: width 16, 8,000 steps of 32 images. Beside each
+result lie the weights, 200 generated images, and the nearest training images of the first six.
 """
 
 import numpy as np
@@ -14,7 +14,10 @@ from memolib.training import WINDOWS, Trained, train
 from results._stored import Experiment, Leaves, save_arrays
 from results.image_networks import TIMES, from_weights, generated, grey, spectra
 
-SIZES = {0: (50, 100, 200, 500, 1_000, 2_000, 5_000, 20_000), 1: (50, 100, 200, 500, 1_000, 2_000)}  # by seed
+SIZES = {
+    0: (50, 100, 200, 500, 1_000, 2_000, 5_000, 20_000),
+    1: (50, 100, 200, 500, 1_000, 2_000),
+}  # by seed
 STEPS, BATCH, MADE = 8_000, 32, 200
 
 
@@ -46,9 +49,17 @@ def run(N: int, seed: int) -> dict:
     near = y[torch.cdist(ends[:6], y).argmin(dim=1)]
     save_arrays(STORED.path(place, ".npz"), images=grey(ends), nearest=grey(near))
     ratio, level = nearest_ratio(ends, y), nearest_ratio(fresh, y).quantile(0.01)
-    how = {"training_seconds": round(made.seconds, 1), "parameters": D.size, "steps": STEPS, "batch": BATCH}
+    how = {
+        "training_seconds": round(made.seconds, 1),
+        "parameters": D.size,
+        "steps": STEPS,
+        "batch": BATCH,
+    }
     found = {"losses": [float(f"{v:.4g}") for v in made.losses[:, 0]], "threshold": float(level)}
-    found |= {"copies": float((ratio < level).float().mean()), "ratios": [round(float(v), 4) for v in ratio]}
+    found |= {
+        "copies": float((ratio < level).float().mean()),
+        "ratios": [round(float(v), 4) for v in ratio],
+    }
     return how | found | spectra(D, known, fresh, seed)
 
 

@@ -1,4 +1,5 @@
-"""What is exact beside the grid of networks: its empirical and population denoisers, by seed of the data.
+"""What is exact beside the grid of networks: its empirical and population denoisers, by seed of the
+data.
 
 Traces of their Jacobians at the networks' points, copies and likeness of what they generate.
 """
@@ -6,7 +7,18 @@ Traces of their Jacobians at the networks' points, copies and likeness of what t
 from memolib.empirical import Empirical
 from memolib.sweeps import grid
 from results._stored import Experiment, Leaves
-from results.network_grid import LAW, SEEDS, SIZES, copies, likeness, limits, rounded, sample, threshold, traces
+from results.network_grid import (
+    LAW,
+    SEEDS,
+    SIZES,
+    copies,
+    likeness,
+    limits,
+    rounded,
+    sample,
+    threshold,
+    traces,
+)
 
 
 def measured(seed: int, sizes: tuple[int, ...]) -> dict:
@@ -16,7 +28,9 @@ def measured(seed: int, sizes: tuple[int, ...]) -> dict:
         y, ends = data[:N], known[f"{N} empirical ends"]
         found[f"{N} population"] = rounded(traces(LAW, y, seed))
         values = traces(Empirical(y), y, seed) | copies(ends, y, threshold(y, seed))
-        found[f"{N} empirical"] = rounded(values | {"like population": likeness(ends, known["population ends"])})
+        found[f"{N} empirical"] = rounded(
+            values | {"like population": likeness(ends, known["population ends"])}
+        )
     return found
 
 

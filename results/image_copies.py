@@ -1,12 +1,14 @@
 """Copies and partial copies among the images that stored networks made.
 
-For digits and clothes: the share of copies among a network's 200 images, of copies in the leading principal components
-of the data, and of partial ones, copies there and none as a whole; the same for a thousand test images that set no
-threshold; and for hybrids, a positive control: the leading components of one image and the rest of another. Beside the
-result lie the nearest training images of the first six, and partial copies beside their nearest training images.
+For digits and clothes: the share of copies among a network's 200 images, of copies in the leading
+principal components of the data, and of partial ones, copies there and none as a whole; the same
+for a thousand test images that set no threshold; and for hybrids, a positive control: the leading
+components of one image and the rest of another. Beside the result lie the nearest training images
+of the first six, and partial copies beside their nearest training images.
 
-For the small photographs, whose networks leave grain: copies among the images as they are, and after one more answer of
-the network, which smooths; and the same of every second test image, with thresholds from the others, treated alike.
+For the small photographs, whose networks leave grain: copies among the images as they are, and
+after one more answer of the network, which smooths; and the same of every second test image, with
+thresholds from the others, treated alike.
 """
 
 import numpy as np
@@ -19,13 +21,19 @@ from results._stored import Experiment, Leaves, save_arrays
 from results.image_networks import grey
 
 SIGMA = 0.1  # of the answer that smooths
-SHOWN = {"name": "mnist", "N": 50, "seed": 0}  # keeps the first training image too, for pages that look from there
+SHOWN = {
+    "name": "mnist",
+    "N": 50,
+    "seed": 0,
+}  # keeps the first training image too, for pages that look from there
 COMPONENTS = 10, 20, 40
 K = 20  # components of hybrids, and of the partial copies that are kept
 
 
 def copies(x: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
-    """Which of x are nearer to their nearest datum, in d1/d2, than all but a hundredth of fresh images are."""
+    """Which of x are nearer to their nearest datum, in d1/d2, than all but a hundredth of fresh
+    images are.
+    """
     return nearest_ratio(x, data) < nearest_ratio(fresh, data).quantile(0.01)
 
 
@@ -34,27 +42,38 @@ def nearest(x: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
     return torch.cdist(x, data).argmin(dim=1)
 
 
-def shares(made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor) -> dict[str, float]:
+def shares(
+    made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
+) -> dict[str, float]:
     """Of copies as a whole, in the leading components, and in these only.
 
-    "same": of those that are no copies, the share whose nearest training image is the same in K components and in the
-    rest.
+    "same": of those that are no copies, the share whose nearest training image is the same in K
+    components and in the rest.
     """
     whole = copies(made, data, fresh)
-    same = nearest(made @ axes[:K].T, data @ axes[:K].T) == nearest(made @ axes[K:].T, data @ axes[K:].T)
+    same = nearest(made @ axes[:K].T, data @ axes[:K].T) == nearest(
+        made @ axes[K:].T, data @ axes[K:].T
+    )
     found = {"copies": float(whole.double().mean()), "same": float(same[~whole].double().mean())}
     for k in COMPONENTS:
         part = copies(made @ axes[:k].T, data @ axes[:k].T, fresh @ axes[:k].T)
-        found |= {f"copies in {k}": float(part.double().mean()), f"only in {k}": float((part & ~whole).double().mean())}
+        found |= {
+            f"copies in {k}": float(part.double().mean()),
+            f"only in {k}": float((part & ~whole).double().mean()),
+        }
     return {name: round(v, 4) for name, v in found.items()}
 
 
-def hybrids(made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor) -> dict[str, float]:
-    """Shares of hybrids found as copies as a whole, in K components, and as partial ones, with how many there are.
+def hybrids(
+    made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
+) -> dict[str, float]:
+    """Shares of hybrids found as copies as a whole, in K components, and as partial ones, with how
+    many there are.
 
-    Exact ones have the components of training images and the rest of other training images ("training") or of test
-    images ("test"); "made" ones those of the generated images that are copies as a whole, and the rest of test images.
-    "same": the share whose nearest training image is the same in the K components and in the rest.
+    Exact ones have the components of training images and the rest of other training images
+    ("training") or of test images ("test"); "made" ones those of the generated images that are
+    copies as a whole, and the rest of test images. "same": the share whose nearest training image
+    is the same in the K components and in the rest.
     """
     P, inside = axes[:K].T, axes[:K].T @ axes[:K]
     level, other, found = fresh[:1_000], fresh[1_000:], {}
@@ -74,22 +93,37 @@ def hybrids(made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: t
     return found
 
 
-def partial(made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor) -> tuple[list, np.ndarray]:
-    """The partial copies in K components, and each beside its nearest there and as a whole, shape (n, 3, d).
+def partial(
+    made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
+) -> tuple[list, np.ndarray]:
+    """The partial copies in K components, and each beside its nearest there and as a whole, shape
+    (n, 3, d).
 
-    A row a copy: d1/d2 over its threshold in the components ("in"), as a whole and in the rest, and whether the nearest
-    as a whole and in the rest is that in the components.
+    A row a copy: d1/d2 over its threshold in the components ("in"), as a whole and in the rest, and
+    whether the nearest as a whole and in the rest is that in the components.
     """
     P, d = axes[:K].T, len(axes)
     found = copies(made @ P, data @ P, fresh @ P) & ~copies(made, data, fresh)
-    x, places, near, rows = made[found], {"in": P, "whole": torch.eye(d), "rest": axes[K:].T}, {}, []
+    x, places, near, rows = (
+        made[found],
+        {"in": P, "whole": torch.eye(d), "rest": axes[K:].T},
+        {},
+        [],
+    )
     if not len(x):
         return rows, np.zeros((0, 3, d))
     for place, basis in places.items():
         near[place] = nearest(x @ basis, data @ basis)
-        ratio = nearest_ratio(x @ basis, data @ basis) / nearest_ratio(fresh @ basis, data @ basis).quantile(0.01)
+        ratio = nearest_ratio(x @ basis, data @ basis) / nearest_ratio(
+            fresh @ basis, data @ basis
+        ).quantile(0.01)
         same = (near[place] == near["in"]).tolist()
-        rows.append([{place: round(v, 3), f"same {place}": y} for v, y in zip(ratio.tolist(), same, strict=True)])
+        rows.append(
+            [
+                {place: round(v, 3), f"same {place}": y}
+                for v, y in zip(ratio.tolist(), same, strict=True)
+            ]
+        )
     shown = torch.stack([x, data[near["in"]], data[near["whole"]]], dim=1)
     return [a | b | c for a, b, c in zip(*rows, strict=True)], shown.numpy()
 
@@ -110,10 +144,20 @@ def run(name: str, N: int, seed: int) -> dict:
     if name == "cifar10":
         return smoothed(N, seed)
     known, fresh = image_networks.images(name, seed)
-    made, data, V = images_made(image_networks.STORED, name=name, N=N, seed=seed), known[:N], axes_of(known)
-    found = {"made": shares(made, data, fresh[:1_000], V), "test": shares(fresh[1_000:], data, fresh[:1_000], V)}
+    made, data, V = (
+        images_made(image_networks.STORED, name=name, N=N, seed=seed),
+        known[:N],
+        axes_of(known),
+    )
+    found = {
+        "made": shares(made, data, fresh[:1_000], V),
+        "test": shares(fresh[1_000:], data, fresh[:1_000], V),
+    }
     found["hybrids"] = hybrids(made, data, fresh, V)
-    place, kept = {"name": name, "N": N, "seed": seed}, {"nearest": grey(data[nearest(made[:6], data)])}
+    place, kept = (
+        {"name": name, "N": N, "seed": seed},
+        {"nearest": grey(data[nearest(made[:6], data)])},
+    )
     if place == SHOWN:
         kept["first"] = grey(known[:1])
     if 0.02 < found["made"]["copies"] < 0.6:
@@ -131,7 +175,9 @@ def smoothed(N: int, seed: int) -> dict:
     for kind, treat in (("as made", lambda x: x), ("smoothed", lambda x: D(x, SIGMA**2))):
         level = treat(fresh[::2])
         for name, x in (("", made), ("test ", fresh[1::2])):
-            found[f"{name}{kind}"] = round(float(copies(treat(x), known[:N], level).double().mean()), 4)
+            found[f"{name}{kind}"] = round(
+                float(copies(treat(x), known[:N], level).double().mean()), 4
+            )
     return found
 
 
@@ -140,19 +186,34 @@ def witness(name: str, N: int, seed: int) -> list[Leaves]:
     if name == "cifar10":
         return [Leaves(smoothed(N, seed), tolerance=0.006)]  # of 200 images one may change sides
     known, fresh = image_networks.images(name, seed)
-    made, data, V = images_made(image_networks.STORED, name=name, N=N, seed=seed), known[:N], axes_of(known)
+    made, data, V = (
+        images_made(image_networks.STORED, name=name, N=N, seed=seed),
+        known[:N],
+        axes_of(known),
+    )
     if N <= 1_000:
-        found = {"made": shares(made, data, fresh[:1_000], V), "test": shares(fresh[1_000:], data, fresh[:1_000], V)}
-        found |= {"hybrids": hybrids(made, data, fresh, V), "nearest": grey(data[nearest(made[:6], data)]) / 255}
+        found = {
+            "made": shares(made, data, fresh[:1_000], V),
+            "test": shares(fresh[1_000:], data, fresh[:1_000], V),
+        }
+        found |= {
+            "hybrids": hybrids(made, data, fresh, V),
+            "nearest": grey(data[nearest(made[:6], data)]) / 255,
+        }
         if 0.02 < found["made"]["copies"] < 0.6:
             found["partial"], shown = partial(made, data, fresh[:1_000], V)
-            found["partial"], found["shown"] = dict(enumerate(found["partial"])), grey(torch.from_numpy(shown)) / 255
+            found["partial"], found["shown"] = (
+                dict(enumerate(found["partial"])),
+                grey(torch.from_numpy(shown)) / 255,
+            )
     else:
         found = {"nearest": grey(data[nearest(made[:6], data)]) / 255, "made": {}}
         for k in COMPONENTS:
             part = copies(made @ V[:k].T, data @ V[:k].T, fresh[:1_000] @ V[:k].T)
             found["made"][f"copies in {k}"] = float(part.double().mean())
-    first = {"first": grey(known[:1]) / 255} if SHOWN == {"name": name, "N": N, "seed": seed} else {}
+    first = (
+        {"first": grey(known[:1]) / 255} if SHOWN == {"name": name, "N": N, "seed": seed} else {}
+    )
     return [Leaves(found | first, tolerance=0.006)]
 
 

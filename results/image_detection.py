@@ -1,12 +1,14 @@
 """Training, fresh and generated images as the stored networks see them.
 
-For each network of ``image_networks`` of seed 0, and each noise: at 100 of its training images (all, where it has
-fewer), 100 others that it has not seen and, where it copies some, its 200 generated ones: trace of the Jacobian and
-|D-x|^2/t without noise, trace and mean of |D-y|^2/t with noise, and the largest weight of the exact empirical denoiser
-of the same data; for some networks, the largest gap of the normal bundle at four images of each kind.
+For each network of ``image_networks`` of seed 0, and each noise: at 100 of its training images
+(all, where it has fewer), 100 others that it has not seen and, where it copies some, its 200
+generated ones: trace of the Jacobian and |D-x|^2/t without noise, trace and mean of |D-y|^2/t with
+noise, and the largest weight of the exact empirical denoiser of the same data; for some networks,
+the largest gap of the normal bundle at four images of each kind.
 
-The network of 60,000 digits knows the training images of the smaller ones and the images that are fresh to them alike:
-what it says of an image is the image's own difficulty, which a test of a smaller network can subtract ("reference").
+The network of 60,000 digits knows the training images of the smaller ones and the images that are
+fresh to them alike: what it says of an image is the image's own difficulty, which a test of a
+smaller network can subtract ("reference").
 """
 
 import numpy as np
@@ -22,10 +24,17 @@ from results import image_networks
 from results._stored import Experiment, Leaves, by_place
 from results.image_networks import images
 
-SIZES = {"mnist": (50, 100, 200, 500, 1_000, 2_000, 5_000, 60_000), "fashion_mnist": (50, 100, 500, 1_000, 5_000)}
-COUNTED = {"mnist": (50, 200, 1_000, 60_000)}  # with normal bundles, which take 3,136 answers a point
+SIZES = {
+    "mnist": (50, 100, 200, 500, 1_000, 2_000, 5_000, 60_000),
+    "fashion_mnist": (50, 100, 500, 1_000, 5_000),
+}
+COUNTED = {
+    "mnist": (50, 200, 1_000, 60_000)
+}  # with normal bundles, which take 3,136 answers a point
 MADE = {"mnist": (100, 200), "fashion_mnist": (50,)}  # networks that make copies and others
-FRESH = slice(10_000, 10_100)  # of the same shuffled images, and unseen by the networks of 5,000 and fewer
+FRESH = slice(
+    10_000, 10_100
+)  # of the same shuffled images, and unseen by the networks of 5,000 and fewer
 REFERENCE = "mnist", 60_000
 SIGMAS, SEEN, PROBES, DRAWS = (0.1, 0.2, 0.4, 0.8), 100, 8, 4
 
@@ -38,21 +47,35 @@ def rounded(values: torch.Tensor) -> list[float]:
 @torch.no_grad()
 def off(D, x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
     """Give |D(x)-y|^2/t at each point."""
-    return torch.cat([((D(a, t) - b) ** 2).sum(dim=1) / t for a, b in zip(x.split(50), y.split(50), strict=True)])
+    return torch.cat(
+        [((D(a, t) - b) ** 2).sum(dim=1) / t for a, b in zip(x.split(50), y.split(50), strict=True)]
+    )
 
 
 def readings(D, exact: Empirical, y: torch.Tensor, t: float) -> dict[str, list[float]]:
     """What is read at each of some images; noise of the same seed for all networks."""
-    noisy = [add_noise(y, t, seed=draw) for draw in range(DRAWS)]
+    noisy = [add_noise(y, t, seed=np.random.default_rng(draw)) for draw in range(DRAWS)]
     loss = torch.stack([off(D, x, y, t) for x in noisy])
-    found = {"trace": effective(D, y, t, probes=PROBES, seed=0), "pull": off(D, y, y, t)}
-    found |= {"noisy trace": effective(D, noisy[0], t, probes=PROBES, seed=0), "loss": loss.mean(dim=0)}
-    return {k: rounded(v) for k, v in (found | {"top weight": exact.log_weights(y, t).amax(dim=1).exp()}).items()}
+
+    def trace(x: torch.Tensor) -> torch.Tensor:
+        return effective(D, x, t, probes=PROBES, seed=np.random.default_rng(0))
+
+    found = {
+        "trace": trace(y),
+        "pull": off(D, y, y, t),
+        "noisy trace": trace(noisy[0]),
+        "loss": loss.mean(dim=0),
+    }
+    return {
+        k: rounded(v)
+        for k, v in (found | {"top weight": exact.log_weights(y, t).amax(dim=1).exp()}).items()
+    }
 
 
 def gap(D, x: torch.Tensor, t: float) -> list[float]:
     """Dimension by the largest gap of the stacked scores, however small it is, and its size."""
-    singular = (1 - normal_bundle(D, x, t, copies=4 * x.shape[1], seed=0).detach()).clamp(0, 1).sqrt()
+    kept = normal_bundle(D, x, t, copies=4 * x.shape[1], seed=np.random.default_rng(0))
+    singular = (1 - kept.detach()).clamp(0, 1).sqrt()
     found = largest_gap(1 - singular, minimum=1e-9)
     return [int(found.rank), float(f"{float(found.size):.4g}")]
 
@@ -77,7 +100,10 @@ def labels_of(name: str) -> np.ndarray:
 def looked_at(name: str, N: int) -> dict[str, torch.Tensor]:
     """Images of each kind."""
     known, test = images(name, 0)
-    y = {"training": known[: min(N, SEEN)], "fresh": known[FRESH] if N < len(known) else test[:SEEN]}
+    y = {
+        "training": known[: min(N, SEEN)],
+        "fresh": known[FRESH] if N < len(known) else test[:SEEN],
+    }
     return y | ({"generated": generated(name, N)} if N in MADE.get(name, ()) else {})
 
 
@@ -92,8 +118,13 @@ def reference(D, y: dict[str, torch.Tensor], sigma: float) -> dict[str, dict[str
     """|D-x|^2/t without noise, and the mean of |D-y|^2/t with noise, at each image."""
     t, found = sigma**2, {}
     for kind, x in y.items():
-        loss = [off(D, add_noise(x, t, seed=draw), x, t) for draw in range(DRAWS)]
-        found[kind] = {"pull": rounded(off(D, x, x, t)), "loss": rounded(torch.stack(loss).mean(dim=0))}
+        loss = [
+            off(D, add_noise(x, t, seed=np.random.default_rng(draw)), x, t) for draw in range(DRAWS)
+        ]
+        found[kind] = {
+            "pull": rounded(off(D, x, x, t)),
+            "loss": rounded(torch.stack(loss).mean(dim=0)),
+        }
     return found
 
 
@@ -105,7 +136,9 @@ def run(name: str, N: int) -> dict:
         found[str(sigma)] = {kind: readings(D, exact, x, sigma**2) for kind, x in y.items()}
         if N in COUNTED.get(name, ()) and sigma in (0.2, 0.4):
             for kind in ("training", "fresh"):
-                found[str(sigma)][kind]["normal bundle"] = [gap(D, x[None], sigma**2) for x in y[kind][:4]]
+                found[str(sigma)][kind]["normal bundle"] = [
+                    gap(D, x[None], sigma**2) for x in y[kind][:4]
+                ]
     found["labels"] = {"training": labels_of(name)[: len(y["training"])].tolist()}
     if (name, N) == REFERENCE:
         found["reference"] = {str(sigma): reference(D, references(), sigma) for sigma in SIGMAS}

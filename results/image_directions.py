@@ -1,10 +1,11 @@
 """What image networks keep along the directions that one of many images shows.
 
-At noisy training images (A) and noisy test images (C): the 40 leading eigenvectors of the Jacobian of the network with
-most images, and along each the answer of the others, v'Gv, of the exact empirical denoiser, and the variance of all
-data.
+At noisy training images (A) and noisy test images (C): the 40 leading eigenvectors of the Jacobian
+of the network with most images, and along each the answer of the others, v'Gv, of the exact
+empirical denoiser, and the variance of all data.
 """
 
+import numpy as np
 import torch
 from torch.func import jvp, vmap
 
@@ -48,12 +49,16 @@ def directions(name: str, seed: int, sigmas: tuple[float, ...], points: int) -> 
     centred, rows = known - known.mean(dim=0), []
     for sigma in sigmas:
         for kind, y in (("A", known[:POINTS]), ("C", fresh[:POINTS])):
-            for i, x in enumerate(add_noise(y, sigma**2, seed=5)[:points]):
-                V = leading(reference, x[None], sigma**2, K, seed=0).vectors[0]
+            for i, x in enumerate(add_noise(y, sigma**2, seed=np.random.default_rng(5))[:points]):
+                V = leading(reference, x[None], sigma**2, K, seed=np.random.default_rng(0)).vectors[
+                    0
+                ]
                 row = {"seed": seed, "kind": kind, "sigma": sigma, "point": i}
                 found = {"variance": (centred @ V).square().mean(dim=0)}
                 found |= {N: along(D, x, sigma**2, V) for N, D in denoisers.items()}
-                rows.append(row | {k: [round(v, 3) for v in values.tolist()] for k, values in found.items()})
+                rows.append(
+                    row | {k: [round(v, 3) for v in values.tolist()] for k, values in found.items()}
+                )
     return rows
 
 
@@ -72,7 +77,11 @@ def witness(name: str, seed: int) -> list[Leaves]:
 
 def reads(name: str, seed: int) -> list:
     """The networks' weights, and the data."""
-    return [name, weights(name, REFERENCES[name], 0), *(weights(name, N, seed) for N in SETS[name, seed])]
+    return [
+        name,
+        weights(name, REFERENCES[name], 0),
+        *(weights(name, N, seed) for N in SETS[name, seed]),
+    ]
 
 
 STORED = Experiment(

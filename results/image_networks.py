@@ -1,8 +1,8 @@
 """U-Nets on images by data set, number of images and seed.
 
-One run trains a U-Net on the first N images in an order of its seed, generates images, judges how many are copies, and
-takes spectra at training images with noise (A) and at test images with noise (C). Beside each result lie the weights
-and the generated images.
+One run trains a U-Net on the first N images in an order of its seed, generates images, judges how
+many are copies, and takes spectra at training images with noise (A) and at test images with noise
+(C). Beside each result lie the weights and the generated images.
 """
 
 import numpy as np
@@ -36,23 +36,31 @@ def images(name: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.from_numpy(known), torch.from_numpy(fresh[:2_000])
 
 
-def spectra(denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS) -> dict:
-    """Eigenvalues of the Jacobian's symmetric part at each point and noise, and medians of its asymmetry."""
+def spectra(
+    denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS
+) -> dict:
+    """Eigenvalues of the Jacobian's symmetric part at each point and noise, and medians of its
+    asymmetry.
+    """
     values, uneven = {}, {}
     for t in times:
         for kind, x in (("A", known), ("C", fresh)):
-            noisy = add_noise(x[:POINTS], t, seed)[:n]
+            noisy = add_noise(x[:POINTS], t, np.random.default_rng(seed))[:n]
             G = jacobian(denoiser, noisy.to(DEVICE), t).cpu()
             rows = torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1).double()
-            values.setdefault(kind, []).append([[round(v, 4) for v in row] for row in rows.tolist()])
-            uneven.setdefault(f"asymmetry {kind}", []).append(round(float(asymmetry(G).median()), 5))
+            values.setdefault(kind, []).append(
+                [[round(v, 4) for v in row] for row in rows.tolist()]
+            )
+            uneven.setdefault(f"asymmetry {kind}", []).append(
+                round(float(asymmetry(G).median()), 5)
+            )
     return values | uneven
 
 
 def generated(denoiser: Denoiser, y: torch.Tensor, seed: int, n: int) -> torch.Tensor:
     """Images that a network makes of noise; the first ones are the same for every n."""
     start = float((y - y.mean(dim=0)).norm(dim=1).max()) * 2
-    x = start * gaussian(n, y.shape[1], seed=[seed, 5]).float()
+    x = start * gaussian(n, y.shape[1], seed=np.random.default_rng([seed, 5])).float()
     return probability_flow(denoiser, x.to(y.device), start**2, 1e-3, steps=60)
 
 
@@ -76,22 +84,35 @@ def run(name: str, N: int, seed: int) -> dict:
     D = D.to(DEVICE)
     ends = generated(D, y, seed, MADE)
     save_arrays(STORED.path(place, ".npz"), images=grey(ends[:KEPT]))
-    threshold, ratio = float(nearest_ratio(fresh.to(DEVICE), y).quantile(0.01)), nearest_ratio(ends, y)
+    threshold, ratio = (
+        float(nearest_ratio(fresh.to(DEVICE), y).quantile(0.01)),
+        nearest_ratio(ends, y),
+    )
     how = {"device": here(), "torch": torch.__version__, "training_seconds": round(made.seconds, 1)}
     how |= {"parameters": D.size, "steps": STEPS, "batch": BATCH}
     found = {"losses": [float(f"{v:.4g}") for v in made.losses[:, 0]], "threshold": threshold}
-    found |= {"copies": float((ratio < threshold).float().mean()), "ratios": [round(float(v), 4) for v in ratio]}
+    found |= {
+        "copies": float((ratio < threshold).float().mean()),
+        "ratios": [round(float(v), 4) for v in ratio],
+    }
     return how | found | spectra(D, known, fresh, seed)
 
 
-def from_weights(D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int) -> list[Leaves]:
-    """What a witness reads from stored weights: spectra at two points, threshold, six images and their ratios."""
+def from_weights(
+    D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int
+) -> list[Leaves]:
+    """What a witness reads from stored weights: spectra at two points, threshold, six images and
+    their ratios.
+    """
     at, y = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1), known[:N]
     read = {kind: {2: {0: at[kind][0][0]}} for kind in "AC"}
     if N <= 5_000:  # else it takes minutes
         read["threshold"] = float(nearest_ratio(fresh, y).quantile(0.01))
     ends = generated(D, y, seed, 6)
-    made = {"images": dict(enumerate(grey(ends) / 255)), "ratios": dict(enumerate(nearest_ratio(ends, y).tolist()))}
+    made = {
+        "images": dict(enumerate(grey(ends) / 255)),
+        "ratios": dict(enumerate(nearest_ratio(ends, y).tolist())),
+    }
     # Of some networks the ratios are of images in 256 levels.
     return [Leaves(read, 0.002, elsewhere=0.02), Leaves(made, 0.02, elsewhere=0.05)]
 
@@ -103,12 +124,18 @@ def witness(name: str, N: int, seed: int) -> list[Leaves]:
     stored, D = STORED.known(place), checkpoints.load(STORED.path(place, ".safetensors"))
     leaves = from_weights(D, known, fresh, N, seed)
     made = torch.from_numpy(stored["images"]).float()
-    if N <= 5_000 and len(stored["ratios"]) == len(made):  # of other networks twice as many images were judged
+    if N <= 5_000 and len(stored["ratios"]) == len(
+        made
+    ):  # of other networks twice as many images were judged
         copies = float((nearest_ratio(made, known[:N]) < stored["threshold"]).float().mean())
         leaves.append(Leaves({"copies": copies}, 0.006))  # one image may change sides
     if "losses" in stored:
         begun = trained(known[:N], seed, STEPS // WINDOWS)
-        leaves.append(Leaves({"losses": {0: float(begun.losses[0, 0])}}, 0.002, elsewhere=0.01, beginning=True))
+        leaves.append(
+            Leaves(
+                {"losses": {0: float(begun.losses[0, 0])}}, 0.002, elsewhere=0.01, beginning=True
+            )
+        )
     return leaves
 
 
@@ -117,6 +144,15 @@ STORED = Experiment(
     [{"name": name, "N": N, "seed": seed} for (name, seed), sizes in SIZES.items() for N in sizes],
     witness,
     reads=lambda name, **_: [name],
-    once=("device", "torch", "training_seconds", "parameters", "steps", "batch", "asymmetry A", "asymmetry C"),
+    once=(
+        "device",
+        "torch",
+        "training_seconds",
+        "parameters",
+        "steps",
+        "batch",
+        "asymmetry A",
+        "asymmetry C",
+    ),
     needs="image data and a GPU, half a minute a run; on a CPU an hour",
 )

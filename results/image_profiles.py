@@ -1,8 +1,8 @@
 """How MNIST, Fashion-MNIST and CIFAR-10 collapse.
 
-For each data set, and for some of its subsets, own weight, N_eff and information of all images at 40 noise variances;
-and the same for Gaussian data of the same covariance, from 2,500 of them. Seeds: order 0, noise k for subset k;
-Gaussian data N and k, noise 100 + k.
+For each data set, and for some of its subsets, own weight, N_eff and information of all images at
+40 noise variances; and the same for Gaussian data of the same covariance, from 2,500 of them.
+Seeds: order 0, noise k for subset k; Gaussian data N and k, noise 100 + k.
 """
 
 import numpy as np
@@ -17,9 +17,11 @@ SIZES = 500, 2_000, 8_000, 20_000, 60_000
 SUBSETS, STEPS, VIEWS = 4, 40, 2_500  # at most four disjoint subsets of a size
 
 
-def one_subset(y: torch.Tensor, times: np.ndarray, seed: int, n: int | None = None) -> dict[str, list[float]]:
+def one_subset(
+    y: torch.Tensor, times: np.ndarray, seed: int, n: int | None = None
+) -> dict[str, list[float]]:
     """Averages over the images of a data set (the first n), at each noise variance."""
-    seen = profile(y, times, n=n, seed=seed)
+    seen = profile(y, times, n=n, seed=np.random.default_rng(seed))
     own, information = torch.sigmoid(seen.log_odds), seen.information()
     deciles = torch.quantile(own.double(), torch.tensor([0.1, 0.9], dtype=torch.float64), dim=1)
     values = {
@@ -73,13 +75,17 @@ def variances(x: torch.Tensor) -> np.ndarray:
 
 
 def run(name: str) -> dict:
-    """Profiles of images and controls, and the collapse times that the Gaussian's information predicts."""
+    """Profiles of images and controls, and the collapse times that the Gaussian's information
+    predicts.
+    """
     x = shuffled(name)
     times, s2 = span(x), variances(x)
     found = {"images": len(x), "t": [float(f"{t:.9g}") for t in times]}
     found["subsets"] = {str(N): images(x, times, N) for N in sizes_of(x)}
     found["gaussian_bound"] = {str(N): float(collapse_time(s2, N)) for N in sizes_of(x)}
-    found["gaussian"] = {str(N): controls(s2, times, N, min(SUBSETS, len(x) // N)) for N in sizes_of(x)}
+    found["gaussian"] = {
+        str(N): controls(s2, times, N, min(SUBSETS, len(x) // N)) for N in sizes_of(x)
+    }
     return found
 
 
@@ -87,7 +93,11 @@ def witness(name: str) -> list[Leaves]:
     """The first subset of 500 images, and the first of its controls."""
     x, N = shuffled(name), SIZES[0]
     times, s2 = span(x), variances(x)
-    found = {"images": len(x), "t": times, "gaussian_bound": {str(n): collapse_time(s2, n) for n in sizes_of(x)}}
+    found = {
+        "images": len(x),
+        "t": times,
+        "gaussian_bound": {str(n): collapse_time(s2, n) for n in sizes_of(x)},
+    }
     found["subsets"] = {str(N): {0: images(x, times, N, most=1)[0]}}
     found["gaussian"] = {str(N): {0: controls(s2, times, N, 1)[0]}}
     return [Leaves(found, tolerance=1e-3)]

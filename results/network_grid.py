@@ -1,9 +1,10 @@
 """Networks on the book's example by data-set size, width, seed and number of steps.
 
-One run trains the networks of one width together, on 10 to 20,000 points (subsets of one sample) with each seed (of the
-sample and of the network), and measures them after 500, 1,000, ... 64,000 steps: spectra at training points with noise
-(A), training points (B) and fresh points (C), distances to the exact empirical and population denoisers, how many
-generated points are copies, and how much they are like those of others. What is exact is in ``exact_grid``.
+One run trains the networks of one width together, on 10 to 20,000 points (subsets of one sample)
+with each seed (of the sample and of the network), and measures them after 500, 1,000, ... 64,000
+steps: spectra at training points with noise (A), training points (B) and fresh points (C),
+distances to the exact empirical and population denoisers, how many generated points are copies, and
+how much they are like those of others. What is exact is in ``exact_grid``.
 """
 
 from functools import cache
@@ -35,21 +36,28 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 def sample(seed: int) -> torch.Tensor:
     """The data of a seed."""
-    return LAW.sample(max(SIZES), seed=seed)
+    return LAW.sample(max(SIZES), seed=np.random.default_rng(seed))
 
 
 def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
     """Points A, B and C of a data set at noise variance t."""
-    fresh = LAW.sample(POINTS, seed=10_000 + seed)
-    return {"A": add_noise(y[:POINTS], t, 20_000 + seed), "B": y[:POINTS], "C": add_noise(fresh, t, 30_000 + seed)}
+    fresh, at_data, at_fresh = (np.random.default_rng(k * 10_000 + seed) for k in (1, 2, 3))
+    x = LAW.sample(POINTS, seed=fresh)
+    return {"A": add_noise(y[:POINTS], t, at_data), "B": y[:POINTS], "C": add_noise(x, t, at_fresh)}
 
 
 def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Mean traces of the Jacobian in each group of directions, by kind of point and noise; medians; asymmetry."""
+    """Mean traces of the Jacobian in each group of directions, by kind of point and noise; medians;
+    asymmetry.
+    """
     out = {}
     for t in TIMES:
         seen = looks(y, t, seed)
-        G = jacobian(denoiser, torch.cat(list(seen.values())).to(device_of(denoiser)), t).double().cpu()
+        G = (
+            jacobian(denoiser, torch.cat(list(seen.values())).to(device_of(denoiser)), t)
+            .double()
+            .cpu()
+        )
         for kind, part in zip(seen, G.split([len(x) for x in seen.values()]), strict=True):
             diagonal = part.diagonal(dim1=1, dim2=2)
             for name, group in GROUPS.items():
@@ -68,7 +76,9 @@ def generated(denoiser) -> torch.Tensor:
 
 @cache
 def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]:
-    """Exact answers at points A and C at each noise, and generated points, of data sets of a seed."""
+    """Exact answers at points A and C at each noise, and generated points, of data sets of a
+    seed.
+    """
     data, made = sample(seed), {"population ends": generated(LAW).float()}
     for N in sizes:
         y = data[:N]
@@ -80,23 +90,33 @@ def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]
     return made
 
 
-def distances(denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Root mean square distance to each exact denoiser, in units of the noise that this one removes."""
+def distances(
+    denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
+) -> dict[str, list]:
+    """Root mean square distance to each exact denoiser, in units of the noise that this one
+    removes.
+    """
     out = {}
     for k, t in enumerate(TIMES):
         for kind, x in looks(y, t, seed).items():
             answer = denoiser(x.to(device_of(denoiser)), t).cpu()
             for name in ("population", "empirical"):
                 D = known[f"{len(y)} {name} {kind} {k}"]
-                away = ((answer - D) ** 2).sum() / ((D - x) ** 2).sum() if kind != "B" else torch.tensor(0.0)
+                away = (
+                    ((answer - D) ** 2).sum() / ((D - x) ** 2).sum()
+                    if kind != "B"
+                    else torch.tensor(0.0)
+                )
                 out.setdefault(f"to {name} {kind}", []).append(float(away) ** 0.5)
     return {name: values for name, values in out.items() if name[-1] != "B"}
 
 
 def copies(ends: torch.Tensor, y: torch.Tensor, threshold: float) -> dict[str, float]:
-    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of fresh points are.
+    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of
+    fresh points are.
 
-    Points that run away, further than twice the farthest of the data, are counted as lost and left out.
+    Points that run away, further than twice the farthest of the data, are counted as lost and left
+    out.
     """
     kept = ends[ends.norm(dim=1) < 2]  # of norm 1 are the data
     ratio = nearest_ratio(kept, y)
@@ -121,8 +141,12 @@ def trained(width: int, members: list[tuple[int, int]], stop: int) -> Trained:
 
 
 def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
-    """What is read from the networks after each mark, by seed, size and mark, and by size and mark."""
-    sizes, seeds = (tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True))
+    """What is read from the networks after each mark, by seed, size and mark, and by size and
+    mark.
+    """
+    sizes, seeds = (
+        tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True)
+    )
     known, found = {seed: limits(seed, sizes) for seed in seeds}, {}
     for mark, denoisers in made.snapshots.items():
         ends = {}
@@ -134,7 +158,9 @@ def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
             values["like empirical"] = likeness(ends[seed, N], known[seed][f"{N} empirical ends"])
             found[f"{seed} {N} {mark}"] = rounded(values)
         for N in sizes:  # trained on other data
-            pairs = [likeness(ends[one, N], ends[two, N]) for one, two in pairwise([*seeds, seeds[0]])]
+            pairs = [
+                likeness(ends[one, N], ends[two, N]) for one, two in pairwise([*seeds, seeds[0]])
+            ]
             found[f"{N} {mark}"] = rounded({"like another": pairs})
     return found
 
@@ -143,7 +169,9 @@ def run(width: int) -> dict:
     """Train one network on each size with each seed, and measure all of them after each mark."""
     members = [(seed, N) for seed in SEEDS for N in SIZES]
     made = trained(width, members, MARKS[-1])
-    losses = {f"{seed} {N}": row.tolist() for (seed, N), row in zip(members, made.losses.T, strict=True)}
+    losses = {
+        f"{seed} {N}": row.tolist() for (seed, N), row in zip(members, made.losses.T, strict=True)
+    }
     how = {"device": here(), "torch": torch.__version__, "parameters": made.denoisers[0].size}
     how["training_seconds"] = round(made.seconds, 1)
     return how | {"losses": rounded(losses)} | measured(made, members)
@@ -151,14 +179,18 @@ def run(width: int) -> dict:
 
 def witness(width: int) -> list[Leaves]:
     """How networks of few points and two seeds begin: 500 steps, of the narrowest 4,000."""
-    sizes = SIZES[:2] if width <= 128 else SIZES[1:3]  # in wide networks of ten points rounding grows fastest
+    sizes = (
+        SIZES[:2] if width <= 128 else SIZES[1:3]
+    )  # in wide networks of ten points rounding grows fastest
     members = [(seed, N) for seed in SEEDS[:2] for N in sizes]
     made = trained(width, members, 4_000 if width == min(WIDTHS) else 500)
     found = measured(made, members)
     for N in sizes:  # the other pairs are of networks that are not trained here
         for mark in made.snapshots:
             found[f"{N} {mark}"]["like another"] = {0: found[f"{N} {mark}"]["like another"][0]}
-    losses = {f"{seed} {N}": {0: loss} for (seed, N), loss in zip(members, made.losses[0], strict=True)}
+    losses = {
+        f"{seed} {N}": {0: loss} for (seed, N), loss in zip(members, made.losses[0], strict=True)
+    }
     grown = {
         500: 0.1 if width == 512 else 0.002,
         1_000: 0.005,
@@ -174,7 +206,11 @@ def witness(width: int) -> list[Leaves]:
 
 def threshold(y: torch.Tensor, seed: int) -> float:
     """First percentile of d1/d2 of fresh points."""
-    return float(nearest_ratio(LAW.sample(5_000, seed=40_000 + seed), y).quantile(0.01))
+    return float(
+        nearest_ratio(LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed)), y).quantile(
+            0.01
+        )
+    )
 
 
 def device_of(denoiser) -> str:
@@ -184,7 +220,10 @@ def device_of(denoiser) -> str:
 
 def rounded(values: dict) -> dict:
     """Four digits are enough."""
-    return {k: [float(f"{x:.4g}") for x in v] if isinstance(v, list) else float(f"{v:.4g}") for k, v in values.items()}
+    return {
+        k: [float(f"{x:.4g}") for x in v] if isinstance(v, list) else float(f"{v:.4g}")
+        for k, v in values.items()
+    }
 
 
 STORED = Experiment(

@@ -1,7 +1,7 @@
 """Networks of the chapter on training, trained for longer than a page can wait.
 
-Width 128, on 50, 250, 500 and 20,000 points of the book's example, 64,000 steps, as in the grid of networks, and the
-same run after its first 1,000 steps. Beside each result lie the weights.
+Width 128, on 50, 250, 500 and 20,000 points of the book's example, 64,000 steps, as in the grid of
+networks, and the same run after its first 1,000 steps. Beside each result lie the weights.
 """
 
 from memolib.checkpoints import load, save
@@ -9,7 +9,7 @@ from memolib.networks import ResidualMLP
 from memolib.sweeps import grid
 from memolib.training import Trained, train
 from results._stored import FOLDER, Experiment, Leaves
-from results.network_grid import LAW, D, rounded, traces
+from results.network_grid import D, rounded, sample, traces
 
 SIZES, STEPS, EARLY = (50, 250, 500, 20_000), 64_000, 1_000
 SEED = 0
@@ -17,7 +17,7 @@ SEED = 0
 
 def trained(N: int, stop: int) -> Trained:
     """The first steps of the run on N points."""
-    data = LAW.sample(max(SIZES), seed=SEED)[:N]
+    data = sample(SEED)[:N]
     unfinished = FOLDER / "unfinished" / f"trained-{N}"
     return train(
         data, ResidualMLP(D), steps=STEPS, stop=stop, seeds=SEED, batch=128, average=0.9995,
@@ -27,7 +27,7 @@ def trained(N: int, stop: int) -> Trained:
 
 def measured(denoiser, N: int) -> dict:
     """What is read from the weights."""
-    return rounded(traces(denoiser, LAW.sample(max(SIZES), seed=SEED)[:N], SEED))
+    return rounded(traces(denoiser, sample(SEED)[:N], SEED))
 
 
 def run(N: int, steps: int) -> dict:

@@ -1,8 +1,9 @@
-"""Re-execute notebooks in place, from clean kernels, on one core: python tools/execute.py [NOTEBOOK ...].
+"""Re-execute notebooks in place, from clean kernels, on one core: python tools/execute.py [NOTEBOOK
+...].
 
-Stores the outputs, with frames for explorable figures; replaces the numbers in prose, and those that pages quote;
-stamps the notebook with the code and the results that it was made from; prints seconds and peak memory of each, and
-keeps them for the page of run times.
+Stores the outputs, with frames for explorable figures; replaces the numbers in prose, and those
+that pages quote; stamps the notebook with the code and the results that it was made from; prints
+seconds and peak memory of each, and keeps them for the page of run times.
 """
 
 import hashlib
@@ -41,7 +42,9 @@ MODULES = (
     '[*sorted(m for m in __import__("sys").modules'
     ' if m.split(".")[0] == "memolib" and not m.startswith("memolib.exercises"))]'
 )
-INPUTS = '[*sorted(map(str, getattr(__import__("sys").modules.get("memolib.results"), "used", ())))]'
+INPUTS = (
+    '[*sorted(map(str, getattr(__import__("sys").modules.get("memolib.results"), "used", ())))]'
+)
 QUIET = {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
 
 
@@ -57,7 +60,9 @@ class Executed(NamedTuple):
 
 
 def execute(path: Path, figures: str) -> Executed:
-    """Run a notebook in a clean kernel; figures are drawn as ``frames``, or at the ``ends`` of their sliders."""
+    """Run a notebook in a clean kernel; figures are drawn as ``frames``, or at the ``ends`` of
+    their sliders.
+    """
     notebook = read(path)
     client = NotebookClient(
         notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
@@ -76,7 +81,9 @@ def execute(path: Path, figures: str) -> Executed:
 
 
 def ask(client: NotebookClient, *expressions: str) -> list:
-    """Evaluate expressions in the kernel, in a cell that is not kept; their values must be plain data."""
+    """Evaluate expressions in the kernel, in a cell that is not kept; their values must be plain
+    data.
+    """
     cell = nbformat.v4.new_code_cell(f"print([{', '.join(expressions)}])")
     client.nb.cells.append(cell)
     client.execute_cell(cell, len(client.nb.cells) - 1, store_history=False)
@@ -87,13 +94,27 @@ def ask(client: NotebookClient, *expressions: str) -> list:
 def replace_numbers(
     client: NotebookClient, notebook: nbformat.NotebookNode, quotes: set[tuple[str, str]]
 ) -> dict[str, str]:
-    """Write the kernel's values into the prose; gives them, and those of the quotes, by expression and format."""
+    """Write the kernel's values into the prose; gives them, and those of the quotes, by expression
+    and format.
+    """
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    found = sorted(quotes | {(m["expression"], m["format"]) for cell in prose for m in NUMBER.finditer(cell.source)})
-    values = ask(client, *(f"format({expression}, {form!r})" for expression, form in found)) if found else []
-    numbers = {f"{expression}:{form}": value for (expression, form), value in zip(found, values, strict=True)}
+    found = sorted(
+        quotes
+        | {(m["expression"], m["format"]) for cell in prose for m in NUMBER.finditer(cell.source)}
+    )
+    values = (
+        ask(client, *(f"format({expression}, {form!r})" for expression, form in found))
+        if found
+        else []
+    )
+    numbers = {
+        f"{expression}:{form}": value
+        for (expression, form), value in zip(found, values, strict=True)
+    }
     for cell in prose:
-        cell.source = NUMBER.sub(lambda m: f"<!--{m[1]}:{m[2]}-->{numbers[f'{m[1]}:{m[2]}']}<!---->", cell.source)
+        cell.source = NUMBER.sub(
+            lambda m: f"<!--{m[1]}:{m[2]}-->{numbers[f'{m[1]}:{m[2]}']}<!---->", cell.source
+        )
     return numbers
 
 
@@ -107,7 +128,9 @@ def peak_memory(pid: int) -> float:
 
 
 class Notebooks:
-    """The book's notebooks as an experiment: their results are their outputs, their witness a run beside them."""
+    """The book's notebooks as an experiment: their results are their outputs, their witness a run
+    beside them.
+    """
 
     name = "notebooks"
     needs = "one core"
@@ -128,9 +151,13 @@ class Notebooks:
         return ROOT / "results" / "notebooks" / f"{chapter}.stamp"
 
     def now(self, chapter: str, modules: Iterable[str], inputs: Iterable[str]) -> dict:
-        """What a stamp of this moment says of code, outputs and the stored results that were read."""
+        """What a stamp of this moment says of code, outputs and the stored results that were
+        read.
+        """
         notebook = read(self.path(chapter))
-        outputs = json.dumps([[cell.source, cell.outputs] for cell in code_cells(notebook)], sort_keys=True)
+        outputs = json.dumps(
+            [[cell.source, cell.outputs] for cell in code_cells(notebook)], sort_keys=True
+        )
         return {
             "code": {name: code_of(name) for name in sorted(set(modules) - {"cells"})}
             | {"cells": code_of_cells(notebook)},
@@ -144,11 +171,17 @@ class Notebooks:
         stamp = read_stamp(self.stamp_path(**configuration))
         return judge(
             stamp,
-            self.now(**configuration, modules=(stamp or {}).get("code", ()), inputs=(stamp or {}).get("inputs", ())),
+            self.now(
+                **configuration,
+                modules=(stamp or {}).get("code", ()),
+                inputs=(stamp or {}).get("inputs", ()),
+            ),
         )
 
     def verify(self, configuration: dict) -> State:
-        """Run a notebook beside the stored one; where all checked outputs and numbers agree, stamp it as it is."""
+        """Run a notebook beside the stored one; where all checked outputs and numbers agree, stamp
+        it as it is.
+        """
         path = self.path(**configuration)
         stored = read(path)
         try:
@@ -157,11 +190,15 @@ class Notebooks:
             return State("stale", f"a cell fails: {error.ename}: {error.evalue}")
         moved = [
             f"{source.strip().splitlines()[-1]!r} printed {before.strip()!r}, now {after.strip()!r}"
-            for (source, before), (_, after) in zip(checked_outputs(stored), checked_outputs(run.notebook), strict=True)
+            for (source, before), (_, after) in zip(
+                checked_outputs(stored), checked_outputs(run.notebook), strict=True
+            )
             if before != after
         ]
         known = stored.metadata["memolib"]["numbers"]
-        moved += [f"{k} was {known.get(k)}, is {v}" for k, v in run.numbers.items() if known.get(k) != v]
+        moved += [
+            f"{k} was {known.get(k)}, is {v}" for k, v in run.numbers.items() if known.get(k) != v
+        ]
         stamp = {"by": "checked", "leaves": len(checked_outputs(stored)) + len(known)}
         if moved:
             stamp["stale"] = f"{len(moved)} outputs moved; {moved[0]}"
@@ -206,7 +243,11 @@ class Notebooks:
     def besides(self) -> list[Path]:
         """Stamps of notebooks that are gone."""
         kept = {c["chapter"] for c in self.configurations}
-        return [path for path in sorted((ROOT / "results" / "notebooks").glob("*")) if path.stem not in kept]
+        return [
+            path
+            for path in sorted((ROOT / "results" / "notebooks").glob("*"))
+            if path.stem not in kept
+        ]
 
 
 NOTEBOOKS = Notebooks()

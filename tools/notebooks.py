@@ -31,12 +31,16 @@ def chapters() -> list[Path]:
 
 
 def tracked() -> list[Path]:
-    """Give the repository's own files: those git tracks, or all but what is built or hidden where there is no git."""
+    """Give the repository's own files: those git tracks, or all but what is built or hidden where
+    there is no git.
+    """
     git = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if git.returncode == 0:
         return [path for name in git.stdout.split("\0") if name and (path := ROOT / name).is_file()]
     left_out = {"_build", "__pycache__", ".venv"}
-    return [p for p in ROOT.rglob("*") if p.is_file() and not left_out & set(p.relative_to(ROOT).parts)]
+    return [
+        p for p in ROOT.rglob("*") if p.is_file() and not left_out & set(p.relative_to(ROOT).parts)
+    ]
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -51,12 +55,19 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
 
 def code_of_cells(notebook: nbformat.NotebookNode) -> str:
     """Give a digest of what a notebook's cells do, whatever their layout."""
-    return digest(MAGIC.sub(lambda line: f"{line[1]}_ = {line[2]!r}", cell.source) for cell in code_cells(notebook))
+    return digest(
+        MAGIC.sub(lambda line: f"{line[1]}_ = {line[2]!r}", cell.source)
+        for cell in code_cells(notebook)
+    )
 
 
 def checked_outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, str]]:
     """Give source and text of each cell whose output is checked: what a repair must not move."""
-    cells = [cell for cell in code_cells(notebook) if "nbval-check-output" in cell.metadata.get("tags", [])]
+    cells = [
+        cell
+        for cell in code_cells(notebook)
+        if "nbval-check-output" in cell.metadata.get("tags", [])
+    ]
     return [(cell.source, "".join(map(_text_of, cell.outputs))) for cell in cells]
 
 

@@ -1,8 +1,9 @@
 """Numbers that the pages quote: <!--chapter::expression:format-->0.052<!---->.
 
-The chapter, by the name of its file, computes the expression where it is executed, and keeps the value with the numbers
-of its own prose. The chapter ``results`` stands for the folder of that name: there ``stored("network_grid/*.json")`` is
-the list of the files' contents. ``python tools/quotes.py`` writes the kept values into the pages.
+The chapter, by the name of its file, computes the expression where it is executed, and keeps the
+value with the numbers of its own prose. The chapter ``results`` stands for the folder of that name:
+there ``stored("network_grid/*.json")`` is the list of the files' contents. ``python
+tools/quotes.py`` writes the kept values into the pages.
 """
 
 import json
@@ -14,7 +15,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from memolib._files import write_text
 from tools.notebooks import ROOT, chapters, read
 
-QUOTE = re.compile(r"<!--(?P<chapter>\w+)::(?P<expression>[^>]+?):(?P<format>[^:>]+)-->(?P<value>[^<]*)<!---->")
+QUOTE = re.compile(
+    r"<!--(?P<chapter>\w+)::(?P<expression>[^>]+?):(?P<format>[^:>]+)-->(?P<value>[^<]*)<!---->"
+)
 
 
 def pages() -> list[Path]:
@@ -25,7 +28,9 @@ def pages() -> list[Path]:
 def quoted(chapter: str) -> set[tuple[str, str]]:
     """Expressions and formats that the pages quote from a chapter."""
     found = (match for page in pages() for match in QUOTE.finditer(page.read_text()))
-    return {(match["expression"], match["format"]) for match in found if match["chapter"] == chapter}
+    return {
+        (match["expression"], match["format"]) for match in found if match["chapter"] == chapter
+    }
 
 
 def stored(pattern: str) -> list:
@@ -43,13 +48,17 @@ def value(chapter: str, expression: str, form: str) -> str:
     numbers = read(path).metadata["memolib"]["numbers"]
     if f"{expression}:{form}" not in numbers:
         name = path.relative_to(ROOT)
-        raise ValueError(f"{name} has not computed {expression}: run `make execute NOTEBOOKS={name}`")
+        raise ValueError(
+            f"{name} has not computed {expression}: run `make execute NOTEBOOKS={name}`"
+        )
     return numbers[f"{expression}:{form}"]
 
 
 def refreshed(text: str) -> str:
     """Give the text of a page with the values that are kept."""
-    return QUOTE.sub(lambda m: f"<!--{m[1]}::{m[2]}:{m[3]}-->{value(m[1], m[2], m[3])}<!---->", text)
+    return QUOTE.sub(
+        lambda m: f"<!--{m[1]}::{m[2]}:{m[3]}-->{value(m[1], m[2], m[3])}<!---->", text
+    )
 
 
 def write_pages() -> None:

@@ -32,19 +32,31 @@ def _log_n(t, d):
 
 def _signs(rng: np.random.Generator) -> dict:
     d = rng.integers(6, 12)
-    return {"x": rng.choice([-1.0, 1.0], (rng.integers(2, 5), d)), "patterns": rng.choice([-1.0, 1.0], (13, d))}
+    return {
+        "x": rng.choice([-1.0, 1.0], (rng.integers(2, 5), d)),
+        "patterns": rng.choice([-1.0, 1.0], (13, d)),
+    }
 
 
 def _cloud(rng: np.random.Generator, far: float = 0.0) -> dict:
     d = rng.integers(2, 5)
     x = rng.standard_normal((rng.integers(2, 5), d))
     x[0] += far
-    return {"x": x, "patterns": rng.standard_normal((rng.integers(6, 11), d)), "t": float(rng.uniform(0.2, 0.6))}
+    return {
+        "x": x,
+        "patterns": rng.standard_normal((rng.integers(6, 11), d)),
+        "t": float(rng.uniform(0.2, 0.6)),
+    }
 
 
 def _queries(rng: np.random.Generator) -> dict:
     cloud = _cloud(rng)
-    return {"query": cloud["x"], "patterns": cloud["patterns"], "t": cloud["t"], "steps": int(rng.integers(2, 5))}
+    return {
+        "query": cloud["x"],
+        "patterns": cloud["patterns"],
+        "t": cloud["t"],
+        "steps": int(rng.integers(2, 5)),
+    }
 
 
 EXERCISES = {
@@ -52,8 +64,12 @@ EXERCISES = {
         _votes,
         _signs,
         {
-            "the vote of a unit for itself is still in: subtract N x/d.": lambda x, y: x @ y.T @ y / y.shape[1],
-            "divide by d, the number of units, not by N.": lambda x, y: _votes(x, y) * y.shape[1] / len(y),
+            "the vote of a unit for itself is still in: subtract N x/d.": lambda x, y: (
+                x @ y.T @ y / y.shape[1]
+            ),
+            "divide by d, the number of units, not by N.": lambda x, y: (
+                _votes(x, y) * y.shape[1] / len(y)
+            ),
             "these are the signs; the votes are asked for.": lambda x, y: np.sign(_votes(x, y)),
             "the factor 1/d is missing.": lambda x, y: _votes(x, y) * y.shape[1],
         },
@@ -65,22 +81,30 @@ EXERCISES = {
             "the exponentials underflow far away: take the largest exponent out first.": lambda x, y, t: (
                 -t * np.log(np.exp(_exponents(x, y, t)).sum(axis=1))
             ),
-            "this is the logarithm of the sum; the energy is -t times it.": lambda x, y, t: -_energy(x, y, t) / t,
+            "this is the logarithm of the sum; the energy is -t times it.": lambda x, y, t: (
+                -_energy(x, y, t) / t
+            ),
             "this is the energy of the nearest pattern alone, the limit of small t.": lambda x, y, t: (
                 -t * _exponents(x, y, t).max(axis=1)
             ),
-            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda x, y, t: _energy(x, y, t**2) / t,
-            "the exponent is -|x-y|^2/(2t): a factor 2 is missing.": lambda x, y, t: 2 * _energy(x, y, t / 2),
+            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda x, y, t: (
+                _energy(x, y, t**2) / t
+            ),
+            "the exponent is -|x-y|^2/(2t): a factor 2 is missing.": lambda x, y, t: (
+                2 * _energy(x, y, t / 2)
+            ),
         },
     ),
     "mem-retrieve": Exercise(
         _retrieve,
         _queries,
         {
-            "this is one update; repeat it steps times.": lambda q, y, t, steps: _retrieve(q, y, t, 1),
+            "this is one update; repeat it steps times.": lambda q, y, t, steps: _retrieve(
+                q, y, t, 1
+            ),
             "one update too few.": lambda q, y, t, steps: _retrieve(q, y, t, steps - 1),
-            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda q, y, t, steps: _retrieve(
-                q, y, t**2, steps
+            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda q, y, t, steps: (
+                _retrieve(q, y, t**2, steps)
             ),
             "the weights should sum to 1 over the patterns, for each query.": lambda q, y, t, steps: (
                 softmax(_exponents(q, y, t), axis=0) @ y
@@ -89,12 +113,19 @@ EXERCISES = {
     ),
     "mem-load": Exercise(
         _log_n,
-        lambda rng: {"t": np.r_[1e-4, rng.uniform(0.1, 8, rng.integers(3, 7))], "d": int(rng.integers(10, 60))},
+        lambda rng: {
+            "t": np.r_[1e-4, rng.uniform(0.1, 8, rng.integers(3, 7))],
+            "d": int(rng.integers(10, 60)),
+        },
         {
             "this is the load alpha; multiply by d.": lambda t, d: _log_n(t, d) / d,
             "this is N; the function should give ln N.": lambda t, d: np.exp(_log_n(t, d)),
-            "cosh overflows at small t: use the hint.": lambda t, d: d * (1 / t - np.log(np.cosh(1 / t))),
-            "the logarithm of 2 cosh is not that of cosh: ln 2 is missing.": lambda t, d: _log_n(t, d) - d * np.log(2),
+            "cosh overflows at small t: use the hint.": lambda t, d: (
+                d * (1 / t - np.log(np.cosh(1 / t)))
+            ),
+            "the logarithm of 2 cosh is not that of cosh: ln 2 is missing.": lambda t, d: (
+                _log_n(t, d) - d * np.log(2)
+            ),
         },
     ),
 }

@@ -23,7 +23,9 @@ def _entropy(beta, energies):
 
 def _root(bracket):
     """Give the noise variance at which m/2 times a bracket of u = 1/t, rising in u, equals ln N."""
-    return lambda m, N: np.exp(-brentq(lambda log_u: m / 2 * bracket(np.exp(log_u)) - np.log(N), -30, 40))
+    return lambda m, N: np.exp(
+        -brentq(lambda log_u: m / 2 * bracket(np.exp(log_u)) - np.log(N), -30, 40)
+    )
 
 
 def _bracket(u):
@@ -50,7 +52,10 @@ def _dimensions(rng: np.random.Generator) -> dict:
 
 def _betas(rng: np.random.Generator) -> dict:
     N = float(10 ** rng.uniform(3, 9))
-    return {"beta": np.sqrt(2 * np.log(N)) + np.r_[rng.uniform(-2, 5, rng.integers(3, 7)), 100.0], "N": N}
+    return {
+        "beta": np.sqrt(2 * np.log(N)) + np.r_[rng.uniform(-2, 5, rng.integers(3, 7)), 100.0],
+        "N": N,
+    }
 
 
 EXERCISES = {
@@ -60,24 +65,33 @@ EXERCISES = {
         {
             "the exponentials overflow or underflow: subtract the largest logarithm first.": _overflowing_size,
             "upside down: this is Y; the size is 1/Y.": lambda w: 1 / _size(w),
-            "this is the exponential of the entropy, another measure of the number.": lambda w: np.exp(
-                logsumexp(w) - softmax(w) @ w
+            "this is the exponential of the entropy, another measure of the number.": lambda w: (
+                np.exp(logsumexp(w) - softmax(w) @ w)
             ),
-            "this is one over the largest weight, another measure of the number.": lambda w: 1 / softmax(w).max(),
+            "this is one over the largest weight, another measure of the number.": lambda w: (
+                1 / softmax(w).max()
+            ),
         },
     ),
     "cond-entropy-exercise": Exercise(
         _entropy,
-        lambda rng: {"beta": float(rng.uniform(0.5, 3)), "energies": rng.normal(2000, 1, rng.integers(20, 60))},
+        lambda rng: {
+            "beta": float(rng.uniform(0.5, 3)),
+            "energies": rng.normal(2000, 1, rng.integers(20, 60)),
+        },
         {
-            "this is ln N + zeta: add beta times the mean energy.": lambda beta, E: logsumexp(-beta * E),
+            "this is ln N + zeta: add beta times the mean energy.": lambda beta, E: logsumexp(
+                -beta * E
+            ),
             "beta is missing in front of the mean energy.": lambda beta, E: (
                 logsumexp(-beta * E) + softmax(-beta * E) @ E
             ),
             "ln N is missing: zeta is the logarithm of the mean weight.": lambda beta, E: (
                 _entropy(beta, E) - np.log(len(E))
             ),
-            "ln N is counted twice: it is in ln Z already.": lambda beta, E: _entropy(beta, E) + np.log(len(E)),
+            "ln N is counted twice: it is in ln Z already.": lambda beta, E: (
+                _entropy(beta, E) + np.log(len(E))
+            ),
             "the mean energy is that under the weights, not the plain mean.": lambda beta, E: (
                 logsumexp(-beta * E) + beta * E.mean()
             ),
@@ -91,10 +105,16 @@ EXERCISES = {
             "this is the collapse for typical points, ln(1+u) alone; from the origin u/(1+u) is subtracted.": _root(
                 np.log1p
             ),
-            "this is the second-cumulant estimate sqrt(m/(4 ln N)).": lambda m, N: np.sqrt(m / 4 / np.log(N)),
+            "this is the second-cumulant estimate sqrt(m/(4 ln N)).": lambda m, N: np.sqrt(
+                m / 4 / np.log(N)
+            ),
             "this is u = 1/t; the answer is t.": lambda m, N: 1 / _root(_bracket)(m, N),
-            "a factor 1/2 is missing: m/2 times the bracket.": lambda m, N: _root(_bracket)(2 * m, N),
-            "this is sigma; the answer is the variance.": lambda m, N: np.sqrt(_root(_bracket)(m, N)),
+            "a factor 1/2 is missing: m/2 times the bracket.": lambda m, N: _root(_bracket)(
+                2 * m, N
+            ),
+            "this is sigma; the answer is the variance.": lambda m, N: np.sqrt(
+                _root(_bracket)(m, N)
+            ),
         },
         tolerance=1e-3,
     ),
@@ -103,7 +123,9 @@ EXERCISES = {
         _betas,
         {
             "both factors underflow for large delta: subtract logarithms.": _naive_window,
-            "divide by beta, not by beta_c.": lambda beta, N: _window(beta, N) * beta / np.sqrt(2 * np.log(N)),
+            "divide by beta, not by beta_c.": lambda beta, N: (
+                _window(beta, N) * beta / np.sqrt(2 * np.log(N))
+            ),
             "this is beta E[Y]; divide by beta.": lambda beta, N: _window(beta, N) * beta,
             "the tail is the upper one, above delta.": lambda beta, N: (
                 np.exp(_log_hazard(-(beta - np.sqrt(2 * np.log(N))))) / beta

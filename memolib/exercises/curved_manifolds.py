@@ -36,7 +36,11 @@ def _average(x, y, log_ratio, t):
 
 
 def _point(rng: np.random.Generator) -> dict:
-    return {"x": rng.standard_normal(2), "radius": float(rng.uniform(0.5, 2)), "t": float(rng.uniform(0.1, 1))}
+    return {
+        "x": rng.standard_normal(2),
+        "radius": float(rng.uniform(0.5, 2)),
+        "t": float(rng.uniform(0.1, 1)),
+    }
 
 
 def _hidden(rng: np.random.Generator) -> dict:
@@ -50,7 +54,12 @@ def _place(rng: np.random.Generator) -> dict:
 
 def _draws(rng: np.random.Generator) -> dict:
     y = rng.standard_normal((40, 3))
-    return {"x": rng.standard_normal(3), "y": y, "log_ratio": rng.standard_normal(40), "t": float(rng.uniform(0.5, 2))}
+    return {
+        "x": rng.standard_normal(3),
+        "y": y,
+        "log_ratio": rng.standard_normal(40),
+        "t": float(rng.uniform(0.5, 2)),
+    }
 
 
 EXERCISES = {
@@ -66,16 +75,22 @@ EXERCISES = {
                 + t * np.outer(x, x) / (x @ x) ** 2 / 2
             ),
             "G across the circle is not 0: the radius moves the answer a little.": lambda x, radius, t: (
-                (_circle(x, radius, t) @ [-x[1], x[0]])[:, None] @ np.array([[-x[1], x[0]]]) / (x @ x)
+                (_circle(x, radius, t) @ [-x[1], x[0]])[:, None]
+                @ np.array([[-x[1], x[0]]])
+                / (x @ x)
             ),
-            "this is the score's Jacobian, (G - 1)/t.": lambda x, radius, t: (_circle(x, radius, t) - np.eye(2)) / t,
+            "this is the score's Jacobian, (G - 1)/t.": lambda x, radius, t: (
+                (_circle(x, radius, t) - np.eye(2)) / t
+            ),
         },
     ),
     "curved-tangent": Exercise(
         _variances,
         _hidden,
         {
-            "the singular values are standard deviations; square them.": lambda z, F: np.sqrt(_variances(z, F)),
+            "the singular values are standard deviations; square them.": lambda z, F: np.sqrt(
+                _variances(z, F)
+            ),
             "this is F's own: the slope of tanh, 1 - tanh^2, is missing.": lambda z, F: (
                 np.linalg.svd(F, compute_uv=False) ** 2
             ),
@@ -95,28 +110,36 @@ EXERCISES = {
             "the volume is the root of det F'F.": lambda z, F, N: _time(
                 _log_p(z, F) - np.linalg.slogdet(F.T @ F)[1] / 2, len(z), N
             ),
-            "the dimension is m, that of z, not that of the space.": lambda z, F, N: _time(_log_p(z, F), len(F), N),
-            "this is the same everywhere: the Gaussian factor exp(-|z|^2/2) is missing.": lambda z, F, N: _time(
-                _log_p(0 * z, F), len(z), N
+            "the dimension is m, that of z, not that of the space.": lambda z, F, N: _time(
+                _log_p(z, F), len(F), N
             ),
-            "the factor 1/(2 pi e) is missing.": lambda z, F, N: 2 * np.pi * np.e * _time(_log_p(z, F), len(z), N),
+            "this is the same everywhere: the Gaussian factor exp(-|z|^2/2) is missing.": lambda z, F, N: (
+                _time(_log_p(0 * z, F), len(z), N)
+            ),
+            "the factor 1/(2 pi e) is missing.": lambda z, F, N: (
+                2 * np.pi * np.e * _time(_log_p(z, F), len(z), N)
+            ),
         },
     ),
     "curved-importance": Exercise(
         _average,
         _draws,
         {
-            "the ratio of probabilities is missing from the weights.": lambda x, y, log_ratio, t: _average(
-                x, y, 0 * log_ratio, t
+            "the ratio of probabilities is missing from the weights.": lambda x, y, log_ratio, t: (
+                _average(x, y, 0 * log_ratio, t)
             ),
-            "the weights have the ratio upside down.": lambda x, y, log_ratio, t: _average(x, y, -log_ratio, t),
-            "the error is that of the mean: weights squared, sum w^2 (y - D)^2.": lambda x, y, log_ratio, t: np.stack(
-                [_average(x, y, log_ratio, t)[0], _spread(x, y, log_ratio, t)]
+            "the weights have the ratio upside down.": lambda x, y, log_ratio, t: _average(
+                x, y, -log_ratio, t
             ),
-            "the exponent is |x-y|^2/2t; is t the variance here?": lambda x, y, log_ratio, t: _average(
-                x, y, log_ratio, t**2
+            "the error is that of the mean: weights squared, sum w^2 (y - D)^2.": lambda x, y, log_ratio, t: (
+                np.stack([_average(x, y, log_ratio, t)[0], _spread(x, y, log_ratio, t)])
             ),
-            "the exponent has the factor 1/2: |x-y|^2/2t.": lambda x, y, log_ratio, t: _average(x, y, log_ratio, t / 2),
+            "the exponent is |x-y|^2/2t; is t the variance here?": lambda x, y, log_ratio, t: (
+                _average(x, y, log_ratio, t**2)
+            ),
+            "the exponent has the factor 1/2: |x-y|^2/2t.": lambda x, y, log_ratio, t: _average(
+                x, y, log_ratio, t / 2
+            ),
         },
     ),
 }

@@ -36,7 +36,11 @@ def _generated(rng: np.random.Generator) -> dict:
     data = rng.standard_normal((12, d))
     near = data[rng.integers(12, size=25)] + 0.02 * rng.standard_normal((25, d))
     between = (data[:-1] + data[1:]) / 2 + 0.2 * rng.standard_normal((11, d))
-    return {"made": np.concatenate([near, between]), "fresh": rng.standard_normal((90, d)), "data": data}
+    return {
+        "made": np.concatenate([near, between]),
+        "fresh": rng.standard_normal((90, d)),
+        "data": data,
+    }
 
 
 def _shares(rng: np.random.Generator) -> dict:
@@ -64,13 +68,17 @@ EXERCISES = {
         _generated,
         {
             "the threshold is the first percentile of the fresh points, not of the generated ones.": (
-                lambda made, fresh, data: np.mean(_ratio(made, data) < np.quantile(_ratio(made, data), 0.01))
+                lambda made, fresh, data: np.mean(
+                    _ratio(made, data) < np.quantile(_ratio(made, data), 0.01)
+                )
             ),
             "is this the smallest ratio of the fresh points, or the median? The first percentile is asked for.": (
                 lambda made, fresh, data: _copies(made, fresh, data, level=0.5)
             ),
             "a copy has a *small* ratio.": lambda made, fresh, data: 1 - _copies(made, fresh, data),
-            "a share, not a number of points.": lambda made, fresh, data: len(made) * _copies(made, fresh, data),
+            "a share, not a number of points.": lambda made, fresh, data: (
+                len(made) * _copies(made, fresh, data)
+            ),
             "this is the threshold; the share of generated points below it is asked for.": lambda made, fresh, data: (
                 np.quantile(_ratio(fresh, data), 0.01)
             ),
@@ -80,12 +88,16 @@ EXERCISES = {
         _border,
         _shares,
         {
-            "interpolate against ln N, not against N.": lambda N, share, level: np.interp(level, share[::-1], N[::-1]),
+            "interpolate against ln N, not against N.": lambda N, share, level: np.interp(
+                level, share[::-1], N[::-1]
+            ),
             "np.interp wants growing abscissae; the shares fall.": lambda N, share, level: np.exp(
                 np.interp(level, share, np.log(N))
             ),
             "this is ln N; give N.": lambda N, share, level: np.log(_border(N, share, level)),
-            "the next measured N is not an interpolation.": lambda N, share, level: N[np.argmax(share < level)],
+            "the next measured N is not an interpolation.": lambda N, share, level: N[
+                np.argmax(share < level)
+            ],
         },
     ),
     "cap-exponent": Exercise(
@@ -98,14 +110,23 @@ EXERCISES = {
             "standard deviation with ddof=1: the mean was estimated from the same seeds.": (
                 lambda N, steps: _exponent(N, steps) * [1, (1 - 1 / steps.shape[1]) ** 0.5]
             ),
-            "is one of the logarithms missing? A power law is a line in both.": lambda N, steps: np.array(
-                [(v := np.polyfit(N, np.log(steps), 1)[0]).mean(), v.std(ddof=1) / len(v) ** 0.5]
+            "is one of the logarithms missing? A power law is a line in both.": lambda N, steps: (
+                np.array(
+                    [
+                        (v := np.polyfit(N, np.log(steps), 1)[0]).mean(),
+                        v.std(ddof=1) / len(v) ** 0.5,
+                    ]
+                )
             ),
-            "this is the exponent of N against the steps: exchange them.": lambda N, steps: np.array(
-                [
-                    (v := np.array([np.polyfit(np.log(s), np.log(N), 1)[0] for s in steps.T])).mean(),
-                    v.std(ddof=1) / len(v) ** 0.5,
-                ]
+            "this is the exponent of N against the steps: exchange them.": lambda N, steps: (
+                np.array(
+                    [
+                        (
+                            v := np.array([np.polyfit(np.log(s), np.log(N), 1)[0] for s in steps.T])
+                        ).mean(),
+                        v.std(ddof=1) / len(v) ** 0.5,
+                    ]
+                )
             ),
         },
     ),

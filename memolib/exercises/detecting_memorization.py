@@ -45,7 +45,12 @@ def _cloud(rng: np.random.Generator) -> dict:
 
 def _training(rng: np.random.Generator) -> dict:
     given = _points(rng)
-    return {"y": given["x"], "variances": given["variances"], "t": given["t"], "N": int(rng.integers(10, 40))}
+    return {
+        "y": given["x"],
+        "variances": given["variances"],
+        "t": given["t"],
+        "N": int(rng.integers(10, 40)),
+    }
 
 
 EXERCISES = {
@@ -65,7 +70,9 @@ EXERCISES = {
             "this is the share of fresh points accused.": lambda seen, fresh, accused: np.mean(
                 fresh > np.quantile(fresh, 1 - accused)
             ),
-            "this is the area under the whole curve.": lambda seen, fresh, accused: np.mean(seen[:, None] > fresh),
+            "this is the area under the whole curve.": lambda seen, fresh, accused: np.mean(
+                seen[:, None] > fresh
+            ),
         },
     ),
     "det-flipd": Exercise(
@@ -86,7 +93,8 @@ EXERCISES = {
                 np.full(len(x), (1 - (t / (variances + t)) ** 2).sum())
             ),
             "D - x is -(1-g) x, not -g x.": lambda x, variances, t: (
-                (variances / (variances + t)).sum() + ((variances / (variances + t)) ** 2 * x**2).sum(axis=1) / t
+                (variances / (variances + t)).sum()
+                + ((variances / (variances + t)) ** 2 * x**2).sum(axis=1) / t
             ),
         },
     ),
@@ -99,8 +107,13 @@ EXERCISES = {
             "these are the ratios of squared distances; their logarithms are twice as large.": lambda y: (
                 _two_nearest(y) / 2
             ),
-            "average the logarithms, then invert; this averages the inverse logarithms.": lambda y: np.mean(
-                1 / np.log(np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T))
+            "average the logarithms, then invert; this averages the inverse logarithms.": lambda y: (
+                np.mean(
+                    1
+                    / np.log(
+                        np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T)
+                    )
+                )
             ),
             "this is the mean of d2/d1 without the logarithm.": lambda y: np.mean(
                 np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T)
@@ -114,14 +127,28 @@ EXERCISES = {
             "this is the weight of all others; the own one is asked for.": lambda y, variances, t, N: (
                 1 - _shows(y, variances, t, N)
             ),
-            "the others are N - 1, not N.": lambda y, variances, t, N: _shows(y, variances, t, N + 1),
+            "the others are N - 1, not N.": lambda y, variances, t, N: _shows(
+                y, variances, t, N + 1
+            ),
             "this is the weight at a noisy point, on average: here x = y, so that no |xi|^2 is subtracted.": (
                 lambda y, variances, t, N: (
-                    1 / (1 + np.exp(-(np.log1p(variances / t) + y**2 / (variances + t) - 1).sum(axis=1) / 2) * (N - 1))
+                    1
+                    / (
+                        1
+                        + np.exp(
+                            -(np.log1p(variances / t) + y**2 / (variances + t) - 1).sum(axis=1) / 2
+                        )
+                        * (N - 1)
+                    )
                 )
             ),
             "y_k^2 is divided by s_k^2 + t.": lambda y, variances, t, N: (
-                1 / (1 + (N - 1) * np.exp(-(np.log1p(variances / t).sum() + (y**2 / variances).sum(axis=1)) / 2))
+                1
+                / (
+                    1
+                    + (N - 1)
+                    * np.exp(-(np.log1p(variances / t).sum() + (y**2 / variances).sum(axis=1)) / 2)
+                )
             ),
             "this is the ratio of the weights; the own weight is ratio/(1 + ratio).": lambda y, variances, t, N: (
                 1 / (1 / _shows(y, variances, t, N) - 1)

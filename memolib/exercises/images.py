@@ -51,9 +51,16 @@ def _images(rng: np.random.Generator) -> dict:
     data = rng.standard_normal((12, d)) * scales
     fresh = rng.standard_normal((150, d)) * scales
     P = _axes(data, k) @ _axes(data, k).T
-    part = data[rng.integers(12, size=20)] @ P + (rng.standard_normal((20, d)) * scales) @ (np.eye(d) - P)
+    part = data[rng.integers(12, size=20)] @ P + (rng.standard_normal((20, d)) * scales) @ (
+        np.eye(d) - P
+    )
     whole = data[rng.integers(12, size=10)] + 0.02 * rng.standard_normal((10, d))
-    return {"made": np.concatenate([part, whole, fresh[:7] + 0.5]), "fresh": fresh, "data": data, "k": k}
+    return {
+        "made": np.concatenate([part, whole, fresh[:7] + 0.5]),
+        "fresh": fresh,
+        "data": data,
+        "k": k,
+    }
 
 
 EXERCISES = {
@@ -62,15 +69,17 @@ EXERCISES = {
         _jacobians,
         {
             "this is the ratio of the traces over all directions; one number for each is asked for.": (
-                lambda G, reference, V: np.full(V.shape[1], np.trace(V.T @ G @ V) / np.trace(V.T @ reference @ V))
+                lambda G, reference, V: np.full(
+                    V.shape[1], np.trace(V.T @ G @ V) / np.trace(V.T @ reference @ V)
+                )
             ),
             "the ratio is upside down.": lambda G, reference, V: 1 / _kept(G, reference, V),
             "this is |Gv|/|G_ref v|: take the component along v.": lambda G, reference, V: (
                 np.linalg.norm(G @ V, axis=0) / np.linalg.norm(reference @ V, axis=0)
             ),
-            "divide by the reference's answer along the same direction.": lambda G, reference, V: (V * (G @ V)).sum(
-                axis=0
-            ),
+            "divide by the reference's answer along the same direction.": lambda G, reference, V: (
+                V * (G @ V)
+            ).sum(axis=0),
         },
     ),
     "img-trace": Exercise(
@@ -96,7 +105,9 @@ EXERCISES = {
         _images,
         {
             "these are all copies in the prominent components; leave out those that are copies as a whole.": (
-                lambda made, fresh, data, k: _prominent(made, fresh, data, k, lambda prominent, whole: prominent)
+                lambda made, fresh, data, k: _prominent(
+                    made, fresh, data, k, lambda prominent, whole: prominent
+                )
             ),
             "these are the copies as a whole.": lambda made, fresh, data, k: _prominent(
                 made, fresh, data, k, lambda prominent, whole: whole
@@ -106,12 +117,17 @@ EXERCISES = {
                     made, fresh, data, k, lambda prominent, whole: whole & ~prominent
                 )
             ),
-            "these are the first k coordinates, not the principal components.": lambda made, fresh, data, k: np.mean(
-                _copies(made[:, :k], fresh[:, :k], data[:, :k]) & ~_copies(made, fresh, data)
+            "these are the first k coordinates, not the principal components.": lambda made, fresh, data, k: (
+                np.mean(
+                    _copies(made[:, :k], fresh[:, :k], data[:, :k]) & ~_copies(made, fresh, data)
+                )
             ),
             "the threshold in the components is that of fresh images in the components.": (
                 lambda made, fresh, data, k: np.mean(
-                    (_ratio(made @ _axes(data, k), data @ _axes(data, k)) < np.quantile(_ratio(fresh, data), 0.01))
+                    (
+                        _ratio(made @ _axes(data, k), data @ _axes(data, k))
+                        < np.quantile(_ratio(fresh, data), 0.01)
+                    )
                     & ~_copies(made, fresh, data)
                 )
             ),

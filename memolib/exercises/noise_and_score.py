@@ -8,7 +8,9 @@ from memolib.exercises._grading import Exercise
 
 def _posterior(x, t, means, variances, weights, normalised=True):
     spread = variances + t
-    logs = np.log(weights) - (x[:, None] - means) ** 2 / (2 * spread) - normalised * np.log(spread) / 2
+    logs = (
+        np.log(weights) - (x[:, None] - means) ** 2 / (2 * spread) - normalised * np.log(spread) / 2
+    )
     return softmax(logs, axis=1)
 
 
@@ -50,12 +52,22 @@ def _mixture(rng: np.random.Generator) -> dict:
 def _step(rng: np.random.Generator) -> dict:
     t = float(rng.uniform(1, 4))
     x = rng.standard_normal((rng.integers(2, 5), rng.integers(2, 4)))
-    return {"denoiser": lambda x, t: np.tanh(x) / (1 + t), "x": x, "t": t, "s": t * float(rng.uniform(0.3, 0.8))}
+    return {
+        "denoiser": lambda x, t: np.tanh(x) / (1 + t),
+        "x": x,
+        "t": t,
+        "s": t * float(rng.uniform(0.3, 0.8)),
+    }
 
 
 def _pinned(rng: np.random.Generator) -> dict:
     d, t = rng.integers(2, 5), float(rng.uniform(1, 4))
-    return {"x": rng.normal(0, 2, d), "y": rng.normal(0, 2, d), "t": t, "s": t * float(rng.uniform(0.2, 0.8))}
+    return {
+        "x": rng.normal(0, 2, d),
+        "y": rng.normal(0, 2, d),
+        "t": t,
+        "s": t * float(rng.uniform(0.2, 0.8)),
+    }
 
 
 EXERCISES = {
@@ -65,8 +77,12 @@ EXERCISES = {
         {
             "this solves t = exp(2s), without the 1.": lambda t: np.log(t) / 2,
             "a factor 1/2 is missing: t = exp(2s) - 1.": np.log1p,
-            "this is t as a function of s; the other way round is asked for.": lambda t: np.expm1(2 * t),
-            "is t the variance or its root? t = exp(2s) - 1 is the variance.": lambda t: np.log1p(np.sqrt(t)) / 2,
+            "this is t as a function of s; the other way round is asked for.": lambda t: np.expm1(
+                2 * t
+            ),
+            "is t the variance or its root? t = exp(2s) - 1 is the variance.": lambda t: (
+                np.log1p(np.sqrt(t)) / 2
+            ),
         },
     ),
     "noise-mixture-exercise": Exercise(
@@ -104,13 +120,15 @@ EXERCISES = {
             "this is the variance at the end; its root is asked for.": lambda x, y, t, s: np.append(
                 _bridge(x, y, t, s)[:-1], s * (1 - s / t)
             ),
-            "the noise of x_s given the data alone, sqrt(s): x_t pins it too.": lambda x, y, t, s: np.append(
-                _bridge(x, y, t, s)[:-1], np.sqrt(s)
+            "the noise of x_s given the data alone, sqrt(s): x_t pins it too.": lambda x, y, t, s: (
+                np.append(_bridge(x, y, t, s)[:-1], np.sqrt(s))
             ),
             "the share of x is s/t, since t is the variance.": lambda x, y, t, s: np.append(
                 y + np.sqrt(s / t) * (x - y), np.sqrt(s * (1 - s / t))
             ),
-            "x and y are exchanged: at s = 0 the point is at y.": lambda x, y, t, s: _bridge(y, x, t, s),
+            "x and y are exchanged: at s = 0 the point is at y.": lambda x, y, t, s: _bridge(
+                y, x, t, s
+            ),
         },
     ),
 }

@@ -46,7 +46,11 @@ def _temperature(levels_that_count):
 
     def solve(energies, n_eff):
         middle = np.log(np.ptp(energies))
-        return np.exp(brentq(lambda u: levels_that_count(energies, np.exp(-u)) - n_eff, middle - 12, middle + 12))
+        return np.exp(
+            brentq(
+                lambda u: levels_that_count(energies, np.exp(-u)) - n_eff, middle - 12, middle + 12
+            )
+        )
 
     return solve
 
@@ -69,17 +73,22 @@ EXERCISES = {
             "low energies should weigh most: look at the sign in exp(-beta E).": lambda energies, beta: (
                 _effective_levels(-energies, beta)
             ),
-            "is beta the inverse temperature or the temperature?": lambda energies, beta: _effective_levels(
-                energies, 1 / beta
+            "is beta the inverse temperature or the temperature?": lambda energies, beta: (
+                _effective_levels(energies, 1 / beta)
             ),
         },
     ),
     "rem-levels-needed": Exercise(
         lambda beta, v: beta**2 * v / 2,
-        lambda rng: {"beta": rng.uniform(0.5, 3, rng.integers(2, 6)), "v": float(rng.uniform(0.5, 4))},
+        lambda rng: {
+            "beta": rng.uniform(0.5, 3, rng.integers(2, 6)),
+            "v": float(rng.uniform(0.5, 4)),
+        },
         {
             "this is N; the function should give ln N.": lambda beta, v: np.exp(beta**2 * v / 2),
-            "is beta the inverse temperature or the temperature?": lambda beta, v: v / (2 * beta**2),
+            "is beta the inverse temperature or the temperature?": lambda beta, v: (
+                v / (2 * beta**2)
+            ),
             "v is a variance already: do not square it.": lambda beta, v: beta**2 * v**2 / 2,
             "is v the variance or its root?": lambda beta, v: beta**2 * np.sqrt(v) / 2,
         },
@@ -98,11 +107,17 @@ EXERCISES = {
             "beyond beta_c, ln Z still grows with beta: the lowest level contributes -beta E.": lambda beta, N, v: (
                 _log_z(np.minimum(beta, np.sqrt(2 * np.log(N) / v)), N, v)
             ),
-            "beyond beta_c, ln Z is beta times e_*: the factor beta is missing.": lambda beta, N, v: np.where(
-                beta < np.sqrt(2 * np.log(N) / v), _log_z(beta, N, v), np.sqrt(2 * v * np.log(N))
+            "beyond beta_c, ln Z is beta times e_*: the factor beta is missing.": lambda beta, N, v: (
+                np.where(
+                    beta < np.sqrt(2 * np.log(N) / v),
+                    _log_z(beta, N, v),
+                    np.sqrt(2 * v * np.log(N)),
+                )
             ),
             "beyond beta_c the sign is wrong: the lowest energy is -e_*, and Z holds exp(+beta e_*).": (
-                lambda beta, N, v: np.where(beta < np.sqrt(2 * np.log(N) / v), 1, -1) * _log_z(beta, N, v)
+                lambda beta, N, v: (
+                    np.where(beta < np.sqrt(2 * np.log(N) / v), 1, -1) * _log_z(beta, N, v)
+                )
             ),
             "this is the free energy -ln(Z)/beta.": lambda beta, N, v: -_log_z(beta, N, v) / beta,
         },
@@ -143,8 +158,8 @@ EXERCISES = {
             "the energies are halved squared distances already: do not halve them again.": lambda energies, n_eff: (
                 _temperature(_effective_levels)(energies / 2, n_eff)
             ),
-            "this is the standard deviation sqrt(t); the answer is the variance t.": lambda energies, n_eff: np.sqrt(
-                _temperature(_effective_levels)(energies, n_eff)
+            "this is the standard deviation sqrt(t); the answer is the variance t.": lambda energies, n_eff: (
+                np.sqrt(_temperature(_effective_levels)(energies, n_eff))
             ),
         },
         tolerance=5e-3,

@@ -41,11 +41,15 @@ EXERCISES = {
         _edges,
         _shape,
         {
-            "the factor d/m is missing: the entries have variance s2/m.": lambda m, d, s2: _edges(m, d, s2) * m / d,
+            "the factor d/m is missing: the entries have variance s2/m.": lambda m, d, s2: (
+                _edges(m, d, s2) * m / d
+            ),
             "the ratio is upside down: sqrt(m/d).": lambda m, d, s2: (
                 s2 * d / m * np.array([(1 - np.sqrt(d / m)) ** 2, (1 + np.sqrt(d / m)) ** 2])
             ),
-            "the bracket is squared.": lambda m, d, s2: s2 * d / m * np.array([1 - np.sqrt(m / d), 1 + np.sqrt(m / d)]),
+            "the bracket is squared.": lambda m, d, s2: (
+                s2 * d / m * np.array([1 - np.sqrt(m / d), 1 + np.sqrt(m / d)])
+            ),
             "the lower edge comes first.": lambda m, d, s2: _edges(m, d, s2)[::-1],
         },
     ),
@@ -60,8 +64,8 @@ EXERCISES = {
                 [v, u / (u + v) - 0.5]
             ),
             "the noise comes first, then the step.": lambda u, v: _widest(u, v)[::-1],
-            "is t the variance or its root? t = sqrt(upper lower) is a variance already.": lambda u, v: np.stack(
-                [np.sqrt(_widest(u, v)[0]), _widest(u, v)[1]]
+            "is t the variance or its root? t = sqrt(upper lower) is a variance already.": lambda u, v: (
+                np.stack([np.sqrt(_widest(u, v)[0]), _widest(u, v)[1]])
             ),
         },
     ),
@@ -69,9 +73,12 @@ EXERCISES = {
         _second_moment,
         _stack,
         {
-            "the outer product of the mean score is missing.": lambda G, x, t: _second_moment(G, 0 * x, t),
+            "the outer product of the mean score is missing.": lambda G, x, t: _second_moment(
+                G, 0 * x, t
+            ),
             "the covariance of the copies is t, not 1: t (G-1)(G-1)/t^2.": lambda G, x, t: (
-                _second_moment(G, x, t) + (1 / t**2 - 1 / t) * (G - np.eye(len(x))) @ (G - np.eye(len(x)))
+                _second_moment(G, x, t)
+                + (1 / t**2 - 1 / t) * (G - np.eye(len(x))) @ (G - np.eye(len(x)))
             ),
             "these are the answers of the denoiser; the score is (G - 1) x/t.": lambda G, x, t: (
                 t * G @ G.T + np.outer(G @ x, G @ x)

@@ -36,7 +36,11 @@ def _noise(rng: np.random.Generator) -> dict:
 
 def _uniform(rng: np.random.Generator) -> dict:
     low = float(rng.uniform(0.001, 0.01))
-    return {"u": rng.random(int(rng.integers(4, 9))), "low": low, "high": float(low * rng.uniform(50, 500))}
+    return {
+        "u": rng.random(int(rng.integers(4, 9))),
+        "low": low,
+        "high": float(low * rng.uniform(50, 500)),
+    }
 
 
 def _run(rng: np.random.Generator) -> dict:
@@ -46,7 +50,12 @@ def _run(rng: np.random.Generator) -> dict:
 def _answers(rng: np.random.Generator) -> dict:
     n, d = int(rng.integers(4, 8)), int(rng.integers(2, 4))
     x, y = rng.standard_normal((n, d)), rng.standard_normal((n + 3, d))
-    return {"answer": 0.5 * x + 0.1 * rng.standard_normal((n, d)), "x": x, "y": y, "t": float(rng.uniform(0.3, 1.5))}
+    return {
+        "answer": 0.5 * x + 0.1 * rng.standard_normal((n, d)),
+        "x": x,
+        "y": y,
+        "t": float(rng.uniform(0.3, 1.5)),
+    }
 
 
 EXERCISES = {
@@ -57,11 +66,15 @@ EXERCISES = {
             "is data_std squared where it should be? It is s_y, and s_y^2 a variance.": lambda t, data_std: (
                 _coefficients(t, data_std**0.5)
             ),
-            "is t squared? It is the variance of the noise already.": lambda t, data_std: _coefficients(t**2, data_std),
+            "is t squared? It is the variance of the noise already.": lambda t, data_std: (
+                _coefficients(t**2, data_std)
+            ),
             "c_out and c_in are given squared: take roots.": lambda t, data_std: (
                 _coefficients(t, data_std) ** np.array([1, 2, 2])
             ),
-            "the order is skip, out, in.": lambda t, data_std: _coefficients(t, data_std)[[0, 2, 1]],
+            "the order is skip, out, in.": lambda t, data_std: _coefficients(t, data_std)[
+                [0, 2, 1]
+            ],
             "c_skip is the data's share of the variance, not the noise's.": lambda t, data_std: (
                 _coefficients(t, data_std) * [t / data_std**2, 1, 1]
             ),
@@ -77,8 +90,12 @@ EXERCISES = {
             "these are stratified in t; the parts are equal in ln t.": lambda u, low, high: (
                 low + (high - low) * (np.arange(len(u)) + u) / len(u)
             ),
-            "k runs from 0.": lambda u, low, high: low * (high / low) ** ((np.arange(len(u)) + 1 + u) / len(u)),
-            "the random place within each part is missing.": lambda u, low, high: _levels(0 * u, low, high),
+            "k runs from 0.": lambda u, low, high: (
+                low * (high / low) ** ((np.arange(len(u)) + 1 + u) / len(u))
+            ),
+            "the random place within each part is missing.": lambda u, low, high: _levels(
+                0 * u, low, high
+            ),
             "these are standard deviations; variances are asked for.": lambda u, low, high: np.sqrt(
                 _levels(u, low, high)
             ),
@@ -88,11 +105,15 @@ EXERCISES = {
         _remembered,
         _run,
         {
-            "is the minimum missing? From some step on the share is a.": lambda steps, a: _remembered(steps, 1.0),
+            "is the minimum missing? From some step on the share is a.": lambda steps, a: (
+                _remembered(steps, 1.0)
+            ),
             "this is a constant share a; early steps keep less.": lambda steps, a: a**steps,
-            "steps count from 0: there are `steps` of them.": lambda steps, a: _remembered(steps + 1, a),
-            "this is what the last step keeps; multiply those of all steps.": lambda steps, a: np.minimum(
-                a, steps / (9 + steps)
+            "steps count from 0: there are `steps` of them.": lambda steps, a: _remembered(
+                steps + 1, a
+            ),
+            "this is what the last step keeps; multiply those of all steps.": lambda steps, a: (
+                np.minimum(a, steps / (9 + steps))
             ),
             "this is what has been forgotten.": lambda steps, a: 1 - _remembered(steps, a),
         },
@@ -101,15 +122,22 @@ EXERCISES = {
         _distance,
         _answers,
         {
-            "take the root: a distance, not its square.": lambda answer, x, y, t: _distance(answer, x, y, t) ** 2,
+            "take the root: a distance, not its square.": lambda answer, x, y, t: (
+                _distance(answer, x, y, t) ** 2
+            ),
             "the unit is what the exact denoiser removes, |D - x|, not |D|.": lambda answer, x, y, t: (
-                _distance(answer, x, y, t) * np.linalg.norm(_exact(x, y, t) - x) / np.linalg.norm(_exact(x, y, t))
+                _distance(answer, x, y, t)
+                * np.linalg.norm(_exact(x, y, t) - x)
+                / np.linalg.norm(_exact(x, y, t))
             ),
-            "average first, then take the ratio: not a mean of ratios.": lambda answer, x, y, t: np.mean(
-                np.linalg.norm(answer - _exact(x, y, t), axis=1) / np.linalg.norm(_exact(x, y, t) - x, axis=1)
+            "average first, then take the ratio: not a mean of ratios.": lambda answer, x, y, t: (
+                np.mean(
+                    np.linalg.norm(answer - _exact(x, y, t), axis=1)
+                    / np.linalg.norm(_exact(x, y, t) - x, axis=1)
+                )
             ),
-            "the exponent is |x-y|^2/2t; is the 2 there, and t a variance?": lambda answer, x, y, t: _distance(
-                answer, x, y, t / 2
+            "the exponent is |x-y|^2/2t; is the 2 there, and t a variance?": lambda answer, x, y, t: (
+                _distance(answer, x, y, t / 2)
             ),
             "this is the distance to x itself.": lambda answer, x, y, t: (
                 np.linalg.norm(answer - x) / np.linalg.norm(_exact(x, y, t) - x)

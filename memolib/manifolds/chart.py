@@ -1,4 +1,6 @@
-"""Curved manifolds given by a chart: circle, torus, swiss roll, and any other with few coordinates."""
+"""Curved manifolds given by a chart: circle, torus, swiss roll, and any other with few
+coordinates.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,11 +13,15 @@ from scipy.special import roots_legendre
 
 from memolib._derivatives import forward
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count, real
+from memolib._validate import count, generator, real
 from memolib.denoisers import Denoiser
 from memolib.empirical import Empirical
 
-LATENTS = {"angle": (2 * np.pi) ** 2 / 12, "unit": 1 / 12, "normal": 1.0}  # the variance of each kind of coordinate
+LATENTS = {
+    "angle": (2 * np.pi) ** 2 / 12,
+    "unit": 1 / 12,
+    "normal": 1.0,
+}  # the variance of each kind of coordinate
 SPACING = 0.7  # of quadrature nodes, in units of sqrt(t)/speed: the trapezoid rule's error is exp(-2 (pi/0.7)^2)
 REACH = 7.0  # standard deviations of a normal coordinate that the nodes cover
 MAX_NODES = 2_000_000
@@ -27,7 +33,8 @@ class Tangent(NamedTuple):
 
     Attributes:
         basis: orthonormal columns, shape (n, d, m), along falling local variance.
-        variances: local variances, shape (n, m), falling: those of flat data with the chart's slope at the point.
+        variances: local variances, shape (n, m), falling: those of flat data with the chart's slope
+            at the point.
         log_density: logarithm of the data's density per m-dimensional volume, shape (n,).
     """
 
@@ -56,16 +63,19 @@ def _swiss_roll(turns: float, width: float, z: torch.Tensor) -> torch.Tensor:
 
 
 class ChartManifold(Denoiser):
-    """Data ``y = chart(z)``, the coordinates z independent and of known law; calling it denoises, by quadrature.
+    """Data ``y = chart(z)``, the coordinates z independent and of known law; calling it denoises,
+    by quadrature.
 
-    A quadrature is an empirical denoiser whose points are the nodes, with the rule's weights: as many points as it
-    takes for any finer rule to give the same answer. The trapezoid rule converges exponentially once its spacing on the
-    manifold is below sqrt(t); angles and normal coordinates use it, ``unit`` coordinates Gauss and Legendre's.
+    A quadrature is an empirical denoiser whose points are the nodes, with the rule's weights: as
+    many points as it takes for any finer rule to give the same answer. The trapezoid rule converges
+    exponentially once its spacing on the manifold is below sqrt(t); angles and normal coordinates
+    use it, ``unit`` coordinates Gauss and Legendre's.
 
     Attributes:
-        chart: function of hidden coordinates, shape (n, m), giving points, shape (n, d), in torch operations.
-        latent: the law of each of the m coordinates: ``angle`` (uniform from 0 to 2 pi, periodic), ``unit`` (uniform
-            from 0 to 1) or ``normal`` (standard Gaussian).
+        chart: function of hidden coordinates, shape (n, m), giving points, shape (n, d), in torch
+            operations.
+        latent: the law of each of the m coordinates: ``angle`` (uniform from 0 to 2 pi, periodic),
+            ``unit`` (uniform from 0 to 1) or ``normal`` (standard Gaussian).
     Source: this book. Chapter: ``manifold/curved_manifolds``.
     """
 
@@ -75,7 +85,8 @@ class ChartManifold(Denoiser):
     def __init__(self, chart: Callable[[torch.Tensor], torch.Tensor], latent: Sequence[str]):
         """Make a law from its chart and the law of each coordinate.
 
-        Raises: ValueError for an unknown kind of coordinate, or none, or a chart that does not give one point for each.
+        Raises: ValueError for an unknown kind of coordinate, or none, or a chart that does not give
+            one point for each.
         """
         if not latent or isinstance(latent, str) or any(kind not in LATENTS for kind in latent):
             raise ValueError(f"latent is {latent!r}; allowed are sequences of {', '.join(LATENTS)}")
@@ -83,14 +94,20 @@ class ChartManifold(Denoiser):
         z = self.latents(1_000, seed=0)
         y = as_points("chart(z)", chart(z))
         if len(y) != len(z):
-            raise ValueError(f"chart(z) has shape {tuple(y.shape)}; allowed is ({len(z)}, d), a point for each z")
+            raise ValueError(
+                f"chart(z) has shape {tuple(y.shape)}; allowed is ({len(z)}, d), a point for each z"
+            )
         self.d = y.shape[1]
         # the largest slopes, also where only the outermost nodes of normal coordinates reach
         normal = torch.tensor([kind == "normal" for kind in self.latent])
         outer = torch.where(
-            normal, REACH * (2 * torch.rand(z.shape, generator=torch.Generator().manual_seed(0)) - 1), z
+            normal,
+            REACH * (2 * torch.rand(z.shape, generator=torch.Generator().manual_seed(0)) - 1),
+            z,
         )
-        self._speeds = self._slopes(torch.cat([z, outer])).norm(dim=1).amax(dim=0).clamp(min=1e-12).numpy()
+        self._speeds = (
+            self._slopes(torch.cat([z, outer])).norm(dim=1).amax(dim=0).clamp(min=1e-12).numpy()
+        )
         self._nodes = (0.0, None)
 
     @classmethod
@@ -106,70 +123,98 @@ class ChartManifold(Denoiser):
 
     @classmethod
     def torus(cls, radius: float = 1.0, tube: float = 0.4) -> "ChartManifold":
-        """Make a torus in space whose two angles are uniform, so that it is denser inside than outside.
+        """Make a torus in space whose two angles are uniform, so that it is denser inside than
+        outside.
 
         Args:
             radius: of the circle in the middle of the tube, unit of the data.
             tube: radius of the tube, above 0 and below ``radius``.
-        Returns: ChartManifold, m = 2 (along the circle, around the tube), d = 3. Raises: ValueError otherwise.
+        Returns: ChartManifold, m = 2 (along the circle, around the tube), d = 3. Raises: ValueError
+            otherwise.
         """
-        radius, tube = (real(name, v, minimum=0, strict=True) for name, v in (("radius", radius), ("tube", tube)))
+        radius, tube = (
+            real(name, v, minimum=0, strict=True)
+            for name, v in (("radius", radius), ("tube", tube))
+        )
         if tube >= radius:
             raise ValueError(f"tube is {tube}; allowed are numbers below the radius, {radius}")
         return cls(partial(_torus, radius, tube), ["angle", "angle"])
 
     @classmethod
     def swiss_roll(cls, turns: float = 1.5, width: float = 1.0) -> "ChartManifold":
-        """Make a rolled-up rectangle: radius and angle grow together from 1/3 to 1 in ``turns`` turns.
+        """Make a rolled-up rectangle: radius and angle grow together from 1/3 to 1 in ``turns``
+        turns.
 
         Args:
             turns: number of turns, above 0.
             width: of the roll along its axis, above 0, unit of the data.
-        Returns: ChartManifold, m = 2 (along the spiral, along the axis), d = 3; uniform in the angle, not in the
+        Returns: ChartManifold, m = 2 (along the spiral, along the axis), d = 3; uniform in the
+            angle, not in the
         length. Raises: ValueError for other arguments.
         """
-        turns, width = (real(name, v, minimum=0, strict=True) for name, v in (("turns", turns), ("width", width)))
+        turns, width = (
+            real(name, v, minimum=0, strict=True)
+            for name, v in (("turns", turns), ("width", width))
+        )
         return cls(partial(_swiss_roll, turns, width), ["unit", "unit"])
 
     def latents(self, n: int, seed=None) -> torch.Tensor:
-        """Draw hidden coordinates, shape (n, m), that ``chart`` makes data of; else as ``LinearManifold.sample``."""
-        rng, n = np.random.default_rng(seed), count("n", n)
+        """Draw hidden coordinates, shape (n, m), that ``chart`` makes data of; else as
+        ``LinearManifold.sample``.
+        """
+        rng, n = generator(seed, "ChartManifold.latents"), count("n", n)
         draw = {"angle": lambda: rng.uniform(0, 2 * np.pi, n), "unit": lambda: rng.uniform(0, 1, n)}
         draw["normal"] = lambda: rng.standard_normal(n)
         return torch.from_numpy(np.stack([draw[kind]() for kind in self.latent], axis=1))
 
     def sample(self, n: int, seed=None) -> torch.Tensor:
-        """Draw data, ``chart(latents(n, seed))``, shape (n, d); arguments and errors as for ``latents``."""
+        """Draw data, ``chart(latents(n, seed))``, shape (n, d); arguments and errors as for
+        ``latents``.
+        """
         return self.chart(self.latents(n, seed))
 
     def tangent(self, z) -> Tangent:
-        """Give the ``Tangent`` at the points ``chart(z)``, z of shape (n, m); a ValueError for another shape.
+        """Give the ``Tangent`` at the points ``chart(z)``, z of shape (n, m); a ValueError for
+        another shape.
 
-        The local variances are the eigenvalues of ``J Var(z) J'``, J the chart's slope: with normal coordinates the
-        population's G has the eigenvalues s^2/(t + s^2) along them, but for curvature.
+        The local variances are the eigenvalues of ``J Var(z) J'``, J the chart's slope: with normal
+        coordinates the population's G has the eigenvalues s^2/(t + s^2) along them, but for
+        curvature.
         """
         z = as_points("z", z, len(self.latent))
         slopes, variances = self._slopes(z), z.new_tensor([LATENTS[kind] for kind in self.latent])
         basis, scales, _ = torch.linalg.svd(slopes * variances.sqrt(), full_matrices=False)
         log_latent = sum(self._log_latent(kind, z[:, k]) for k, kind in enumerate(self.latent))
-        return Tangent(basis, scales**2, log_latent - scales.log().sum(dim=1) + variances.log().sum() / 2)
+        return Tangent(
+            basis, scales**2, log_latent - scales.log().sum(dim=1) + variances.log().sum() / 2
+        )
 
     def quadrature(self, t) -> Empirical:
-        """Give the population's denoiser at one noise variance t: the empirical one of weighted quadrature nodes.
+        """Give the population's denoiser at one noise variance t: the empirical one of weighted
+        quadrature nodes.
 
-        The smaller t is, the more nodes; a ValueError for t not above 0, or where it needs more than two million.
+        The smaller t is, the more nodes; a ValueError for t not above 0, or where it needs more
+        than two million.
         """
         t = as_noise(t)
         if self._nodes[0] != t:
             if FEWEST ** len(self.latent) > MAX_NODES:
-                raise ValueError(f"latent has {len(self.latent)} entries; allowed, for quadrature, are up to three")
+                raise ValueError(
+                    f"latent has {len(self.latent)} entries; allowed, for quadrature, are up to three"
+                )
             if math.prod(self._counts(t)) > MAX_NODES:
                 least = t
                 while math.prod(self._counts(least)) > MAX_NODES:
                     least *= 1.01
-                raise ValueError(f"t is {t:g}; allowed, for quadrature on this manifold, is {least:.3g} or more")
-            rules = [self._rule(kind, n) for kind, n in zip(self.latent, self._counts(t), strict=True)]
-            z = np.stack(np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1).reshape(-1, len(rules))
+                raise ValueError(
+                    f"t is {t:g}; allowed, for quadrature on this manifold, is {least:.3g} or more"
+                )
+            rules = [
+                self._rule(kind, n) for kind, n in zip(self.latent, self._counts(t), strict=True)
+            ]
+            z = np.stack(
+                np.meshgrid(*(nodes for nodes, _ in rules), indexing="ij"), axis=-1
+            ).reshape(-1, len(rules))
             weights = rules[0][1]
             for _, more in rules[1:]:
                 weights = np.outer(weights, more).ravel()
@@ -194,7 +239,8 @@ class ChartManifold(Denoiser):
         return forward(self.chart, z)
 
     def _spans(self) -> np.ndarray:
-        # Gauss and Legendre's nodes are pi/2 times as far apart in the middle as they are on average
+        # Gauss and Legendre's nodes are pi/2 times as far apart in the middle as they are on
+        # average
         lengths = {"angle": 2 * np.pi, "unit": np.pi / 2, "normal": 2 * REACH}
         return np.array([lengths[kind] for kind in self.latent])
 

@@ -7,13 +7,18 @@ import numpy as np
 import torch
 
 from memolib._tensors import as_noise, as_points, held, visible
-from memolib._validate import count
+from memolib._validate import count, generator
 from memolib.manifolds.chart import ChartManifold
 from memolib.points import gaussian
 
 PRIOR = 0.25  # share of the draws that come from the prior: no weight exceeds 1/PRIOR times the likelihood's
-STARTS, RESTARTS = 4_000, 2  # places tried for the most probable z, and how many of the best are followed
-STEPS = 40  # of Gauss and Newton's method for the most probable z, each accepted only where it helps
+STARTS, RESTARTS = (
+    4_000,
+    2,
+)  # places tried for the most probable z, and how many of the best are followed
+STEPS = (
+    40  # of Gauss and Newton's method for the most probable z, each accepted only where it helps
+)
 BLOCK = 2_000_000  # numbers in one block of draws, tens of MB
 
 
@@ -22,7 +27,8 @@ class Posterior(NamedTuple):
 
     Attributes:
         mean: the denoiser D, shape (n, d).
-        error: its standard error in each coordinate, shape (n, d), from their scatter: blind to modes not drawn.
+        error: its standard error in each coordinate, shape (n, d), from their scatter: blind to
+            modes not drawn.
         jacobian: G, shape (n, d, d).
         log_density: of noisy data, shape (n,).
     """
@@ -34,33 +40,48 @@ class Posterior(NamedTuple):
 
 
 class HiddenManifold(ChartManifold):
-    """Data ``y = f(F z)``, z standard Gaussian in m dimensions; calling it denoises, by importance sampling.
+    """Data ``y = f(F z)``, z standard Gaussian in m dimensions; calling it denoises, by importance
+    sampling.
 
-    Hidden coordinates are drawn around the most probable one, with the spread of the linearised posterior, and for a
-    quarter from their prior, so that other modes are seen and no weight is unbounded. The draws are the same at every
-    point, so that errors change slowly with x. ``posterior`` states the errors. With one or two coordinates
-    ``ChartManifold`` and its quadrature are exact.
+    Hidden coordinates are drawn around the most probable one, with the spread of the linearised
+    posterior, and for a quarter from their prior, so that other modes are seen and no weight is
+    unbounded. The draws are the same at every point, so that errors change slowly with x.
+    ``posterior`` states the errors. With one or two coordinates ``ChartManifold`` and its
+    quadrature are exact.
 
     Attributes:
         F: shape (d, m).
         f: smooth function in torch operations, each point (row) on its own.
         samples: number of draws for each point.
-    Source: data model of Goldt et al., arXiv 1909.11500; estimator: this book. Chapter: ``manifold/curved_manifolds``.
+    Source: data model of Goldt et al., arXiv 1909.11500; estimator: this book. Chapter:
+    ``manifold/curved_manifolds``.
     """
 
-    def __init__(self, F, f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh, *, samples: int = 4_000, seed=0):
+    def __init__(
+        self,
+        F,
+        f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh,
+        *,
+        samples: int = 4_000,
+        seed=0,
+    ):
         """Make a law from its matrix and function.
 
-        Raises: ValueError for an F that is not a matrix, an f that gives no points, fewer than 100 samples or 2 m, or
-        a seed that is no int 0 or more.
+        Raises: ValueError for an F that is not a matrix, an f that gives no points, fewer than 100
+            samples or 2 m, or
+        another seed.
         """
         self.F = held("F", F).to(torch.float64)
-        m, seed = self.F.shape[1], count("seed", seed, minimum=0)
+        m, rng = self.F.shape[1], generator(seed, "HiddenManifold")
         self.f, self.samples = f, count("samples", samples, minimum=max(100, 2 * m))
         super().__init__(self._of_latents, ["normal"] * m)
-        self._draws, self._local = gaussian(self.samples, m, seed=seed), round((1 - PRIOR) * self.samples)
-        self._starts = gaussian(STARTS, m, seed=[seed, 1])
-        # exact mean and covariance of the local draws: a flat manifold has no sampling error but for the prior's share
+        self._draws, self._local = (
+            gaussian(self.samples, m, seed=rng),
+            round((1 - PRIOR) * self.samples),
+        )
+        self._starts = gaussian(STARTS, m, seed=rng)
+        # exact mean and covariance of the local draws: a flat manifold has no sampling error but
+        # for the prior's share
         local = self._draws[: self._local]
         local -= local.mean(dim=0)
         root = torch.linalg.cholesky(local.T @ local / self._local)
@@ -77,7 +98,8 @@ class HiddenManifold(ChartManifold):
             t: noise variance.
 
         Returns:
-            ``Posterior``, in the precision of x; where an error is not small against sqrt(t), more samples are needed.
+            ``Posterior``, in the precision of x; where an error is not small against sqrt(t), more
+            samples are needed.
         """
         x, t = as_points("x", x, self.d), as_noise(t)
         return Posterior(*(part.to(x) for part in self._average(x.double(), t, self._all_averages)))
@@ -92,20 +114,25 @@ class HiddenManifold(ChartManifold):
         return self._average(x, t, lambda y, logs, t: (self._log_mean(y, logs, t),))[0]
 
     def _average(self, x: torch.Tensor, t: float, of: Callable) -> list[torch.Tensor]:
-        """Draw for blocks of points, and put together what ``of`` makes of the draws and their log weights."""
+        """Draw for blocks of points, and put together what ``of`` makes of the draws and their log
+        weights.
+        """
         rows = max(1, BLOCK // (self.samples * self.d))
         blocks = (of(*self._draw(block, t), t) for block in x.split(rows))
         return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
 
     def _draw(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Data drawn for each x, shape (n, samples, d), and their log weights."""
-        # root root' = covariance of the linearised posterior; where the draws lie is no part of a derivative
+        # root root' = covariance of the linearised posterior; where the draws lie is no part of a
+        # derivative
         mode, root = self._laplace(x.detach(), t)
         prior = self._draws[self._local :].expand(len(x), -1, -1)
         z = torch.cat([mode[:, None] + self._draws[: self._local] @ root.mT, prior], dim=1)
         back = torch.linalg.solve_triangular(root, (z - mode[:, None]).mT, upper=False)
         log_prior = -(z**2).sum(dim=2) / 2
-        log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(dim=1, keepdim=True)
+        log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(
+            dim=1, keepdim=True
+        )
         proposal = torch.logaddexp(log_prior + np.log(PRIOR), log_local + np.log(1 - PRIOR))
         y = self.chart(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
         return y, log_prior - proposal - (x[:, None] - y).square().sum(dim=2) / (2 * t)
@@ -114,7 +141,9 @@ class HiddenManifold(ChartManifold):
         log_norm = np.log(self.samples) + self.d / 2 * np.log(2 * np.pi * t)
         return torch.logsumexp(logs, dim=1) - log_norm
 
-    def _all_averages(self, y: torch.Tensor, logs: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
+    def _all_averages(
+        self, y: torch.Tensor, logs: torch.Tensor, t: float
+    ) -> tuple[torch.Tensor, ...]:
         w = torch.softmax(logs, dim=1)[:, None]
         mean = w @ y
         centred = y - mean
@@ -123,12 +152,17 @@ class HiddenManifold(ChartManifold):
         return mean[:, 0], error[:, 0], jacobian, self._log_mean(y, logs, t)
 
     def _laplace(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Most probable z for each x, from several starts, and the root of the linearised posterior's covariance."""
+        """Most probable z for each x, from several starts, and the root of the linearised
+        posterior's covariance.
+        """
 
         def energy(z: torch.Tensor) -> torch.Tensor:
             return ((x - self.chart(z)) ** 2).sum(dim=1) / (2 * t) + (z**2).sum(dim=1) / 2
 
-        levels = torch.cdist(x, self.chart(self._starts)) ** 2 / (2 * t) + (self._starts**2).sum(dim=1) / 2
+        levels = (
+            torch.cdist(x, self.chart(self._starts)) ** 2 / (2 * t)
+            + (self._starts**2).sum(dim=1) / 2
+        )
         best = levels.topk(RESTARTS, largest=False).indices
         queries, x = x, x.repeat_interleave(RESTARTS, dim=0)
         z, unit = self._starts[best.ravel()], torch.eye(self.F.shape[1], dtype=torch.float64)
@@ -138,7 +172,9 @@ class HiddenManifold(ChartManifold):
             force = ((x - self.chart(z))[:, None] @ J)[:, 0] / t - z
             H = J.mT @ J / t + unit
             step = torch.linalg.solve(H + damping * H.diagonal(dim1=1, dim2=2).diag_embed(), force)
-            active = (force * step).sum(dim=1) > 1e-6  # nats left to gain; each point stops on its own
+            active = (force * step).sum(
+                dim=1
+            ) > 1e-6  # nats left to gain; each point stops on its own
             if visible(active.any()) and not active.any():
                 break
             then = energy(z + step)

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from memolib._validate import check_mixture, count, real
+from memolib._validate import check_mixture, count, generator, real
 from memolib.denoisers import Denoiser
 
 
@@ -17,12 +17,16 @@ class GaussianMixture(Denoiser):
     """
 
     def __init__(self, means, variances, weights=None):
-        """Make a law from its components; variances (K, d), or (d,) for all; equal weights where none are given.
+        """Make a law from its components; variances (K, d), or (d,) for all; equal weights where
+        none are given.
 
-        Raises: ValueError for other shapes, negative variances, or weights that are not above 0 with sum 1.
+        Raises: ValueError for other shapes, negative variances, or weights that are not above 0
+            with sum 1.
         """
         if weights is None:
-            weights = np.full(np.shape(means)[:1], 1 / max(1, np.size(means, 0) if np.ndim(means) else 1))
+            weights = np.full(
+                np.shape(means)[:1], 1 / max(1, np.size(means, 0) if np.ndim(means) else 1)
+            )
         self.means, self.variances, self.weights = map(
             torch.tensor, check_mixture(means, variances, weights)
         )  # copies, float64
@@ -45,7 +49,7 @@ class GaussianMixture(Denoiser):
 
     def sample(self, n: int, seed=None) -> torch.Tensor:
         """Draw data; arguments, result and errors as for ``LinearManifold``."""
-        n, rng = count("n", n), np.random.default_rng(seed)
+        n, rng = count("n", n), generator(seed, "GaussianMixture.sample")
         label = rng.choice(len(self.weights), n, p=self.weights.numpy())
         z = torch.from_numpy(rng.standard_normal((n, self.means.shape[1])))
         return self.means[label] + z * self.variances[label].sqrt()
@@ -85,7 +89,8 @@ class GaussianMixture(Denoiser):
     def _log_joint(self, x: torch.Tensor, t: float) -> torch.Tensor:
         spread, means = (self.variances + t).to(x), self.means.to(x)
         logs = [
-            -((x - m) ** 2 / v + torch.log(2 * torch.pi * v)).sum(dim=1) / 2 for m, v in zip(means, spread, strict=True)
+            -((x - m) ** 2 / v + torch.log(2 * torch.pi * v)).sum(dim=1) / 2
+            for m, v in zip(means, spread, strict=True)
         ]
         return torch.stack(logs, dim=1) + self.weights.log().to(x)
 

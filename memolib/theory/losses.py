@@ -169,7 +169,7 @@ def retention_training(
     s2 = real_array("variances", check_variances(variances), minimum=0, strict=True)
     t = check_one_noise(t)
     samples = count("samples", samples, minimum=2)
-    rng = generator(seed)
+    rng = generator(seed, "retention_training")
     z = drawn(lambda shape: rng.standard_normal((*shape, s2.size)), samples=samples)
     p = own_weight(z * np.sqrt(s2), np.zeros_like(z), s2, t, N)[:, None]
     with np.errstate(all="ignore"):

@@ -159,7 +159,7 @@ def mixture_information(
     means, variances, weights = check_mixture(means, variances, weights)
     t = check_one_noise(t)
     samples = count("samples", samples, minimum=2, maximum=1e9)
-    rng = generator(seed)
+    rng = generator(seed, "mixture_information")
     with np.errstate(all="ignore"):
         spread = length(variances, t)  # standard deviations of x_t in its class
         within = weights @ log_one_plus(variances, t).sum(axis=1) / 2

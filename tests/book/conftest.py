@@ -14,13 +14,19 @@ from playwright.sync_api import sync_playwright
 from tools.notebooks import ROOT
 
 HTML = ROOT / "_build" / "html"
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 
 
 @pytest.fixture(scope="session")
 def browser():
-    """Chromium: the one in CHROMIUM, one on the path, or Playwright's own, fetched when there is no other."""
+    """Chromium: the one in CHROMIUM, one on the path, or Playwright's own, fetched when there is no
+    other."""
     found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if not found:
         subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False)
@@ -28,7 +34,9 @@ def browser():
         try:
             chromium = playwright.chromium.launch(executable_path=found, args=QUIET)
         except Exception as error:
-            pytest.fail(f"no Chromium to test the pages with; install one, or name it in CHROMIUM ({error})")
+            pytest.fail(
+                f"no Chromium to test the pages with; install one, or name it in CHROMIUM ({error})"
+            )
         yield chromium
         chromium.close()
 

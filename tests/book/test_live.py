@@ -32,10 +32,13 @@ def copy(tmp_path_factory):
 
 
 def test_the_environment_is_binders():
-    """It is what binder/postBuild makes (the Makefile calls it), with torch's CPU build and no grading tools."""
+    """It is what binder/postBuild makes (the Makefile calls it), with torch's CPU build and no
+    grading tools."""
     assert (ROOT / "binder" / "runtime.txt").read_text().strip() == "python-3.11"
     assert re.search(r"binder/postBuild$", (ROOT / "Makefile").read_text(), re.M)
-    config = json.loads(Path(sys.prefix, "etc", "jupyter", "jupyter_server_config.json").read_text())
+    config = json.loads(
+        Path(sys.prefix, "etc", "jupyter", "jupyter_server_config.json").read_text()
+    )
     assert config["LabApp"]["default_url"] == "/lab/tree/book/glass/random_energy_model.ipynb"
     assert torch.version.cuda is None and torch.__version__.startswith("2.13.0")
     names = {d.metadata["Name"].replace("-", "_") for d in importlib.metadata.distributions()}
@@ -46,7 +49,9 @@ def test_the_environment_is_binders():
 @pytest.fixture(scope="module")
 def lab(copy):
     """Address of a JupyterLab of this environment, one core, as on Binder."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("MEMOLIB_EXPLORE", "PYTHONPATH")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MEMOLIB_EXPLORE", "PYTHONPATH")
+    }
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -57,7 +62,9 @@ def lab(copy):
     ]  # fmt: skip
     log = copy / "lab.log"
     with log.open("w") as out:
-        server = subprocess.Popen(command, cwd=copy, env=environment | {"OMP_NUM_THREADS": "1"}, stdout=out, stderr=out)
+        server = subprocess.Popen(
+            command, cwd=copy, env=environment | {"OMP_NUM_THREADS": "1"}, stdout=out, stderr=out
+        )
     try:
         for _ in range(120):
             try:
@@ -74,12 +81,13 @@ def lab(copy):
 
 
 CELLS = """() => jupyterapp.shell.currentWidget.content.widgets.map((cell) => ({
-  type: cell.model.type, source: cell.model.sharedModel.getSource(), outputs: cell.model.outputs?.toJSON() ?? [] }))"""
+  type: cell.model.type, source: cell.model.sharedModel.getSource(), outputs:
+  cell.model.outputs?.toJSON() ?? [] }))"""
 # of the chapter in front: JupyterLab keeps earlier ones open behind it
 CELL = ".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell[data-windowed-list-index='{}']"
 RUN_ALL = "() => jupyterapp.commands.execute('notebook:run-all-cells').then(() => true)"
-SHOW = """(index) => { const list = jupyterapp.shell.currentWidget.content; list.activeCellIndex = index;
-  return list.scrollToItem(index, 'start').then(() => true, () => true); }"""
+SHOW = """(index) => { const list = jupyterapp.shell.currentWidget.content; list.activeCellIndex =
+  index; return list.scrollToItem(index, 'start').then(() => true, () => true); }"""
 
 
 def open_notebook(page, address, path):
@@ -90,13 +98,14 @@ def open_notebook(page, address, path):
         timeout=90_000,
     )
     page.wait_for_function(
-        "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'", timeout=90_000
+        "jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'",
+        timeout=90_000,
     )
 
 
 def shown(page, index, inside):
-    """Scroll to a cell until what it should hold is visible: JupyterLab measures the cells it passes only after the
-    scroll, so a long chapter's cell may first slide out of sight again."""
+    """Scroll to a cell until what it should hold is visible: JupyterLab measures the cells it
+    passes only after the scroll, so a long chapter's cell may first slide out of sight again."""
     cell = page.locator(CELL.format(index))
     for _ in range(12):
         page.evaluate(SHOW, index)
@@ -125,8 +134,8 @@ def slider_seconds(page, cell):
             seconds.append(
                 page.evaluate(
                     """([cell, handle, key]) => new Promise((resolve) => {
-                      const image = cell.querySelector('.jp-OutputArea-output img'), start = performance.now();
-                      new MutationObserver((_, watch) => { watch.disconnect();
+                      const image = cell.querySelector('.jp-OutputArea-output img'), start =
+                      performance.now(); new MutationObserver((_, watch) => { watch.disconnect();
                         image.decode().then(() => resolve((performance.now() - start) / 1000)); })
                         .observe(image, { attributes: true, attributeFilter: ['src'] });
                       handle.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
@@ -140,12 +149,15 @@ def slider_seconds(page, cell):
 
 @pytest.fixture
 def open_chapter(browser, lab):
-    """Open a chapter in JupyterLab, its kernel idle; it is shut down at the end, so that memory lasts."""
+    """Open a chapter in JupyterLab, its kernel idle; it is shut down at the end, so that memory
+    lasts."""
     page = browser.new_page(viewport={"width": 1300, "height": 900})
 
     def open_chapter(path):
         name = path.relative_to(ROOT).as_posix()
-        open_notebook(page, f"{lab}/lab/tree/{name}?reset", name)  # alone: JupyterLab would open all earlier ones
+        open_notebook(
+            page, f"{lab}/lab/tree/{name}?reset", name
+        )  # alone: JupyterLab would open all earlier ones
         return page
 
     yield open_chapter
@@ -155,17 +167,22 @@ def open_chapter(browser, lab):
 
 @pytest.mark.parametrize("path", chapters(), ids=lambda p: p.stem)
 def test_chapter_opens_in_jupyterlab(open_chapter, path):
-    """MyST directives are rendered, not shown as fences. (That it runs, and its sliders answer, is nbval's to say.)"""
+    """MyST directives are rendered, not shown as fences. (That it runs, and its sliders answer, is
+    nbval's to say.)"""
     page = open_chapter(path)
     cells = page.evaluate(CELLS)
-    fenced = [k for k, cell in enumerate(cells) if cell["type"] == "markdown" and "```{" in cell["source"]]
+    fenced = [
+        k for k, cell in enumerate(cells) if cell["type"] == "markdown" and "```{" in cell["source"]
+    ]
     assert fenced
     for index in fenced:
         cell = shown(page, index, "aside, details, .myst-admonition")
         assert "```" not in cell.inner_text(), cells[index]["source"][:200]
 
 
-RUN = [path for path in chapters() if path.stem in ("random_energy_model", "training")]  # of NumPy, of torch
+RUN = [
+    path for path in chapters() if path.stem in ("random_energy_model", "training")
+]  # of NumPy, of torch
 
 
 @pytest.mark.parametrize("path", RUN, ids=lambda p: p.stem)
@@ -173,7 +190,8 @@ def test_chapter_runs_and_moves_in_jupyterlab(open_chapter, path):
     page = open_chapter(path)
     assert page.evaluate(RUN_ALL)
     page.wait_for_function(
-        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'", timeout=300_000
+        "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'",
+        timeout=300_000,
     )
     cells = page.evaluate(CELLS)
     for cell in cells:
@@ -183,5 +201,9 @@ def test_chapter_runs_and_moves_in_jupyterlab(open_chapter, path):
     assert explorables
     for index in explorables:
         seconds = slider_seconds(page, shown(page, index, ".noUi-handle"))
-        print(f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}")
-        assert statistics.median(seconds) <= 1  # of a machine that does other things beside; nbval holds the budget
+        print(
+            f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}"
+        )
+        assert (
+            statistics.median(seconds) <= 1
+        )  # of a machine that does other things beside; nbval holds the budget

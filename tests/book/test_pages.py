@@ -1,4 +1,5 @@
-"""The built book as a reader meets it: in a browser, wide and on a phone, by keyboard, without network or script."""
+"""The built book as a reader meets it: in a browser, wide and on a phone, by keyboard, without
+network or script."""
 
 import functools
 import hashlib
@@ -43,16 +44,23 @@ def open_page(browser, site):
                 route.abort()
 
         def weigh(response):
-            if response.request.resource_type in ("document", "image") and response.url.startswith(site):
+            if response.request.resource_type in ("document", "image") and response.url.startswith(
+                site
+            ):
                 page.weight[response.url] = len(response.body())
 
         context.route("**/*", route)
         page.on("response", weigh)
-        page.on("console", lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None)
+        page.on(
+            "console",
+            lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None,
+        )
         page.on("pageerror", lambda error: page.problems.append(str(error)))
         page.goto(f"{site}/{name}.html", wait_until="load")
         if options.get("java_script_enabled", True):
-            page.wait_for_function("!window.MathJax?.startup || MathJax.startup.promise.then(() => true)")
+            page.wait_for_function(
+                "!window.MathJax?.startup || MathJax.startup.promise.then(() => true)"
+            )
             page.wait_for_function(
                 "document.querySelectorAll('figure.explorable').length"
                 " === document.querySelectorAll('figure.explorable.ready').length"
@@ -66,7 +74,11 @@ def open_page(browser, site):
 
 def test_all_pages_are_built():
     assert PAGES and all((HTML / f"{page}.html").is_file() for page in PAGES)
-    assert (HTML / "index.html").is_file() and (HTML / "404.html").is_file() and (HTML / "search.html").is_file()
+    assert (
+        (HTML / "index.html").is_file()
+        and (HTML / "404.html").is_file()
+        and (HTML / "search.html").is_file()
+    )
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -76,10 +88,14 @@ def test_page(open_page, name, size):
     assert page.problems == [] and page.foreign == []
     assert sum(page.weight.values()) <= MAX_PAGE_BYTES
     # mathematics
-    assert page.locator("article .math").count() == page.locator("article .math mjx-container").count()
+    assert (
+        page.locator("article .math").count() == page.locator("article .math mjx-container").count()
+    )
     assert page.locator("mjx-merror").count() == 0
     # figures: all have loaded and say what they show
-    page.evaluate("document.querySelectorAll('img').forEach((image) => { image.loading = 'eager' })")
+    page.evaluate(
+        "document.querySelectorAll('img').forEach((image) => { image.loading = 'eager' })"
+    )
     page.wait_for_function("[...document.images].every((image) => image.complete)")
     for image in page.locator("article img").all():
         assert image.evaluate("(image) => image.naturalWidth") > 0
@@ -91,11 +107,15 @@ def test_page(open_page, name, size):
 
 
 def shown(figure):
-    """What an explorable figure shows: hash of the image's bytes, alternative text, sentence, value read aloud."""
+    """What an explorable figure shows: hash of the image's bytes, alternative text, sentence, value
+    read aloud."""
     data = figure.locator("img").evaluate(
         "async (image) => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
     )
-    alt, sentence = figure.locator("img").get_attribute("alt"), figure.locator(".explorable-sentence").inner_text()
+    alt, sentence = (
+        figure.locator("img").get_attribute("alt"),
+        figure.locator(".explorable-sentence").inner_text(),
+    )
     spoken = [i.get_attribute("aria-valuetext") for i in figure.locator("input").all()]
     return hashlib.sha256(bytes(data)).hexdigest(), alt, sentence, tuple(spoken)
 
@@ -117,7 +137,11 @@ def press_every_key(page):
                 states.append(shown(figure))
             for state in states:
                 assert says_something(state[1]) and state[1] == state[2]
-            for before, after in ((states[0], states[2]), (states[0], states[1]), (states[2], states[3])):
+            for before, after in (
+                (states[0], states[2]),
+                (states[0], states[1]),
+                (states[2], states[3]),
+            ):
                 assert before[0] != after[0] and before[1] != after[1] and before[3] != after[3]
 
 
@@ -128,7 +152,8 @@ def kinds_of_slider(page):
 
 
 def test_sliders_move_by_keyboard(open_page):
-    """Each on a wide screen; on a phone, where script and markup are the same, a page of each format of frames."""
+    """Each on a wide screen; on a phone, where script and markup are the same, a page of each
+    format of frames."""
     pages, seen = explorable_pages(), set()
     assert "book/glass/random_energy_model" in pages
     for name in pages:
@@ -162,7 +187,11 @@ def test_first_frames_stand_without_script(open_page):
     page = open_page(explorable_pages()[0], java_script_enabled=False)
     for image in page.locator("figure.explorable img").all():
         box = image.bounding_box()
-        assert box["width"] > 200 and box["height"] > 100 and says_something(image.get_attribute("alt"))
+        assert (
+            box["width"] > 200
+            and box["height"] > 100
+            and says_something(image.get_attribute("alt"))
+        )
 
 
 def test_dark_mode_keeps_figures_readable(open_page):
@@ -177,8 +206,14 @@ def test_launch_buttons_follow_the_one_address():
     config = yaml.safe_load((ROOT / "_config.yml").read_text())
     owner = urlsplit(config["repository"]["url"]).path
     html = (HTML / "book/glass/random_energy_model.html").read_text()
-    assert f"https://mybinder.org/v2/gh{owner}/main?urlpath=lab/tree/book/glass/random_energy_model.ipynb" in html
-    assert f"https://colab.research.google.com/github{owner}/blob/main/book/glass/random_energy_model.ipynb" in html
+    assert (
+        f"https://mybinder.org/v2/gh{owner}/main?urlpath=lab/tree/book/glass/random_energy_model.ipynb"
+        in html
+    )
+    assert (
+        f"https://colab.research.google.com/github{owner}/blob/main/book/glass/random_energy_model.ipynb"
+        in html
+    )
     assert config["repository"]["url"] in (HTML / "book/intro.html").read_text()
 
 
@@ -218,7 +253,10 @@ def test_links_inside_the_book_lead_somewhere(name):
 @pytest.mark.parametrize("lost", ["book/no/such_page.html", "nothing.html"])
 def test_404_leads_home(browser, site, lost):
     page = browser.new_page()
-    page.route("**/" + lost, lambda route: route.fulfill(status=404, path=HTML / "404.html", content_type="text/html"))
+    page.route(
+        "**/" + lost,
+        lambda route: route.fulfill(status=404, path=HTML / "404.html", content_type="text/html"),
+    )
     page.goto(f"{site}/{lost}")
     page.click("#home")
     page.wait_for_url("**/book/intro.html")
@@ -227,7 +265,9 @@ def test_404_leads_home(browser, site, lost):
 
 
 def test_zip_for_reading_offline():
-    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
     subprocess.run(
         ["make", "zipped", f"VENV={os.path.relpath(sys.prefix, ROOT)}"],
         cwd=ROOT,

@@ -1,4 +1,5 @@
-"""Every public function of ``rem`` and ``theory`` under any input: a right-shaped answer, or a refusal by name."""
+"""Every public function of ``rem`` and ``theory`` under any input: a right-shaped answer, or a
+refusal by name."""
 
 import copy
 import doctest
@@ -25,11 +26,16 @@ def counts():
     print("\ncases:", CASES)
 
 
-# Arguments: each kind draws a value for d coordinates and a leading shape -----------------------------------------
+# Arguments: each kind draws a value for d coordinates and a leading shape
+# -----------------------------------------
 
 EXTREME = [5e-324, 1e-310, 1e-300, 1e-160, 1e-100, 1e100, 1e154, 1e160, 1e300, 1.7e308]
-positive = st.one_of(st.floats(-12, 12).map(lambda e: 10.0**e), st.just(1.0), st.sampled_from(EXTREME))
-signed = st.one_of(st.just(0.0), st.tuples(positive, st.sampled_from([-1, 1])).map(lambda p: p[0] * p[1]))
+positive = st.one_of(
+    st.floats(-12, 12).map(lambda e: 10.0**e), st.just(1.0), st.sampled_from(EXTREME)
+)
+signed = st.one_of(
+    st.just(0.0), st.tuples(positive, st.sampled_from([-1, 1])).map(lambda p: p[0] * p[1])
+)
 not_negative = st.one_of(st.just(0.0), positive)
 above_one = st.one_of(
     st.sampled_from([1.0, 1 + 2e-16, 1 + 1e-9, 1.5, 2.0, 10**30, 1e100, 1e300]),
@@ -42,8 +48,14 @@ small_count = st.integers(1, 20)
 def array(elements, shape):
     """Array of a shape, and at times the lists that NumPy would make it of."""
     size = int(np.prod(shape))
-    made = st.lists(elements, min_size=size, max_size=size).map(lambda v: np.array(v, dtype=float).reshape(shape))
-    return st.one_of(made, made.map(np.ndarray.tolist), made.map(np.asfortranarray)) if shape else elements
+    made = st.lists(elements, min_size=size, max_size=size).map(
+        lambda v: np.array(v, dtype=float).reshape(shape)
+    )
+    return (
+        st.one_of(made, made.map(np.ndarray.tolist), made.map(np.asfortranarray))
+        if shape
+        else elements
+    )
 
 
 def one(elements):
@@ -224,7 +236,8 @@ def same(a, b):
 
 
 def check(function, arguments):
-    """Call a function: what it gives is finite and of the right shape, what it refuses has a name."""
+    """Call a function: what it gives is finite and of the right shape, what it refuses has a
+    name."""
     try:
         before = copy.deepcopy(arguments)
     except TypeError:
@@ -235,7 +248,9 @@ def check(function, arguments):
             result = function(**arguments)
         except ValueError as error:
             names = "|".join(inspect.signature(function).parameters)
-            assert re.match(rf"({names}) (is|has) .*allowed (is|are) ", str(error), re.DOTALL), str(error)
+            assert re.match(rf"({names}) (is|has) .*allowed (is|are) ", str(error), re.DOTALL), str(
+                error
+            )
             assert len(str(error)) < 1_500
             CASES["refused"] += 1
             return None
@@ -244,7 +259,10 @@ def check(function, arguments):
     wanted = TABLE[function][1](arguments)
     wanted = wanted if isinstance(result, tuple) else (wanted,)
     assert [np.shape(r) for r in results] == list(wanted)
-    if not (function in INFINITE and float(getattr(arguments["N"], "item", lambda: arguments["N"])()) == 1):
+    if not (
+        function in INFINITE
+        and float(getattr(arguments["N"], "item", lambda: arguments["N"])()) == 1
+    ):
         assert all(np.isfinite(r).all() for r in results), results
     if before is not arguments:
         assert all(same(before[name], arguments[name]) for name in arguments if name != "seed")
@@ -274,8 +292,12 @@ def drawn(data, function):
 
 
 def test_the_table_has_all_functions_and_arguments():
-    public = [v for v in vars(rem).values() if inspect.isfunction(v) and v.__module__ == "memolib.rem"]
-    public = [f for f in public if not f.__name__.startswith("_")] + [getattr(theory, n) for n in theory.__all__]
+    public = [
+        v for v in vars(rem).values() if inspect.isfunction(v) and v.__module__ == "memolib.rem"
+    ]
+    public = [f for f in public if not f.__name__.startswith("_")] + [
+        getattr(theory, n) for n in theory.__all__
+    ]
     assert set(public) == set(TABLE)
     for function, (kinds, _) in TABLE.items():
         assert list(kinds) == list(inspect.signature(function).parameters), function
@@ -314,7 +336,9 @@ def usual(function):
 
 
 def flat(result):
-    return np.concatenate([np.ravel(part) for part in (result if isinstance(result, tuple) else (result,))])
+    return np.concatenate(
+        [np.ravel(part) for part in (result if isinstance(result, tuple) else (result,))]
+    )
 
 
 @FUNCTIONS
@@ -324,13 +348,33 @@ def test_each_argument_under_each_hostile_value(function):
         for value in BAD_SEEDS if name == "seed" else HOSTILE:
             check(function, usual(function) | {name: value})
     # text, tensors, lists and arrays that say the same are the same
-    for form in (str, np.asarray, lambda v: torch.tensor(v, dtype=torch.float64, requires_grad=True)):
+    for form in (
+        str,
+        np.asarray,
+        lambda v: torch.tensor(v, dtype=torch.float64, requires_grad=True),
+    ):
         for name, value in usual(function).items():
-            if name not in ("seed", "normalised", "homogeneous") and (form is not str or np.ndim(value) == 0):
-                assert np.array_equal(flat(function(**usual(function) | {name: form(value)})), base), (name, form)
+            if name not in ("seed", "normalised", "homogeneous") and (
+                form is not str or np.ndim(value) == 0
+            ):
+                assert np.array_equal(
+                    flat(function(**usual(function) | {name: form(value)})), base
+                ), (name, form)
 
 
-REFUSED = [np.nan, np.inf, -1.0, 1 + 1j, "a", None, 10**400, np.ma.masked_array([1.0]), [1j], [np.ma.masked], Broken()]
+REFUSED = [
+    np.nan,
+    np.inf,
+    -1.0,
+    1 + 1j,
+    "a",
+    None,
+    10**400,
+    np.ma.masked_array([1.0]),
+    [1j],
+    [np.ma.masked],
+    Broken(),
+]
 
 
 SIGNED = {"energies", "energy", "levels", "log_density", "x", "y", "xi", "gamma", "means"}
@@ -401,7 +445,8 @@ def test_misfits_are_named(function, arguments, name):
         function(**arguments)
 
 
-# Invariances --------------------------------------------------------------------------------------------------------
+# Invariances
+# --------------------------------------------------------------------------------------------------------
 
 POWERS = {  # of the factor on all variances, that the result carries
     theory.information: 0, theory.collapse_time: 1, theory.level_entropy: 0, theory.collapse_time_at: 1,
@@ -426,7 +471,9 @@ def test_units_do_not_matter(function, factor):
     base = flat(function(**usual(function)))
     scaled = {n: np.multiply(v, factor ** ARGUMENT_POWERS[n]) if n in ARGUMENT_POWERS else v
               for n, v in usual(function).items()}  # fmt: skip
-    assert np.allclose(flat(function(**scaled)) / factor ** POWERS[function], base, rtol=1e-9, atol=0)
+    assert np.allclose(
+        flat(function(**scaled)) / factor ** POWERS[function], base, rtol=1e-9, atol=0
+    )
 
 
 @pytest.mark.parametrize("function", POWERS, ids=ids)
@@ -459,10 +506,15 @@ def test_the_order_of_directions_does_not_matter(function):
     order = [2, 0, 1]
     base = function(**usual(function))
     moved = {n: np.asarray(v)[order] if np.ndim(v) else v for n, v in usual(function).items()}
-    assert np.allclose(function(**moved), np.asarray(base)[order] if np.ndim(base) else base, rtol=1e-12, atol=0)
+    assert np.allclose(
+        function(**moved), np.asarray(base)[order] if np.ndim(base) else base, rtol=1e-12, atol=0
+    )
 
 
-MODULES = ["rem", *(f"theory.{name}" for name in ("collapse", "gaps", "losses", "memory", "paper", "speciation"))]
+MODULES = [
+    "rem",
+    *(f"theory.{name}" for name in ("collapse", "gaps", "losses", "memory", "paper", "speciation")),
+]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -1,4 +1,5 @@
-"""What every denoiser promises: one table of all denoisers times all properties, which a new law joins by one line."""
+"""What every denoiser promises: one table of all denoisers times all properties, which a new law
+joins by one line."""
 
 import pickle
 import warnings
@@ -12,7 +13,13 @@ from memolib import dimension, sampling, spectra
 from memolib.denoisers import Denoiser
 from memolib.empirical import Empirical
 from memolib.foreign import as_denoiser
-from memolib.manifolds import ChartManifold, GaussianMixture, HiddenManifold, LinearManifold, SphereManifold
+from memolib.manifolds import (
+    ChartManifold,
+    GaussianMixture,
+    HiddenManifold,
+    LinearManifold,
+    SphereManifold,
+)
 from memolib.manifolds.linear import random_rotation
 from memolib.networks import NetworkDenoiser, ResidualMLP, UNet
 from memolib.points import gaussian
@@ -76,7 +83,10 @@ def close(D, a, b, factor=1.0):
 @holds()
 def is_a_denoiser_that_says_what_it_is(D):
     assert (
-        isinstance(D, Denoiser) and as_denoiser(D) is D and repr(D) != object.__repr__(D) and "object at" not in repr(D)
+        isinstance(D, Denoiser)
+        and as_denoiser(D) is D
+        and repr(D) != object.__repr__(D)
+        and "object at" not in repr(D)
     )
     D(points(D), T)
     assert isinstance(D.d, int)
@@ -102,7 +112,13 @@ def half_precision_is_rounded_single_precision(D):
 @holds()
 def takes_what_numpy_takes(D):
     x = points(D)
-    for other in (x.numpy(), x.tolist(), np.asfortranarray(x.numpy()), x.numpy()[::-1][::-1], x.T.contiguous().T):
+    for other in (
+        x.numpy(),
+        x.tolist(),
+        np.asfortranarray(x.numpy()),
+        x.numpy()[::-1][::-1],
+        x.T.contiguous().T,
+    ):
         assert torch.equal(D(other, T), D(x, T))
     flipped = x.numpy()[::-1]  # negative strides
     assert torch.equal(D(flipped, T), D(flipped.copy(), T))
@@ -117,7 +133,13 @@ def leaves_x_and_read_only_arrays_alone(D):
     frozen.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        D(x, T), D.jacobian(x, T), D.spectrum(x, T), D(frozen, T), sampling.probability_flow(D, x, 1.0, 0.1, steps=2)
+        (
+            D(x, T),
+            D.jacobian(x, T),
+            D.spectrum(x, T),
+            D(frozen, T),
+            sampling.probability_flow(D, x, 1.0, 0.1, steps=2),
+        )
     assert torch.equal(x, kept)
 
 
@@ -146,7 +168,19 @@ def a_point_is_answered_as_if_alone(D):
 
 @holds()
 def refuses_bad_noise(D):
-    bad = (0, -1, np.nan, np.inf, "a", None, True, 1j, [0.1, 0.2], np.ones((4, 1)), [0.1, -0.2, 0.3, 0.4])
+    bad = (
+        0,
+        -1,
+        np.nan,
+        np.inf,
+        "a",
+        None,
+        True,
+        1j,
+        [0.1, 0.2],
+        np.ones((4, 1)),
+        [0.1, -0.2, 0.3, 0.4],
+    )
     for t in (*bad, np.array([0.1, 0.2, np.nan, 0.3]), np.ones(4, dtype=complex)):
         for ask in (D, D.score, D.jacobian, D.spectrum):
             with pytest.raises(ValueError, match=r"^t (is|has) .*allowed"):
@@ -177,7 +211,10 @@ def the_score_is_that_of_the_answer(D):
 @holds()
 def the_jacobian_is_the_derivative(D):
     """Against finite differences along random directions, and by the products with it."""
-    x, h = points(D), 1e-2 if isinstance(D, NetworkDenoiser) or D.precision == torch.float32 else 1e-4
+    x, h = (
+        points(D),
+        1e-2 if isinstance(D, NetworkDenoiser) or D.precision == torch.float32 else 1e-4,
+    )
     v, G = gaussian(*x.shape, seed=7), D.jacobian(x, T)
     difference = (D(x + h * v, T) - D(x - h * v, T)) / (2 * h)
     product = torch.einsum("nab,nb->na", G, v)
@@ -194,7 +231,9 @@ def the_jacobian_is_the_derivative(D):
 def forward_and_reverse_mode_give_it_too(D):
     x = points(D)
     for mode in (spectra.forward_mode, spectra.reverse_mode):
-        assert torch.allclose(mode(D, x, T), D.jacobian(x, T), atol=2e-3 if D.precision == torch.float32 else 1e-4)
+        assert torch.allclose(
+            mode(D, x, T), D.jacobian(x, T), atol=2e-3 if D.precision == torch.float32 else 1e-4
+        )
 
 
 @holds()
@@ -223,7 +262,12 @@ def gradients_pass_and_are_right(D):
 @holds()
 def answers_are_free_of_graphs(D):
     x = points(D)
-    for answer in (D(x, T), D.jacobian(x, T), D.spectrum(x, T), sampling.probability_flow(D, x, 1.0, 0.1, steps=2)):
+    for answer in (
+        D(x, T),
+        D.jacobian(x, T),
+        D.spectrum(x, T),
+        sampling.probability_flow(D, x, 1.0, 0.1, steps=2),
+    ):
         answer.numpy()
 
 
@@ -253,7 +297,8 @@ def what_is_held_is_not_shared(D):
     assert torch.equal(D(x, T), before) and torch.equal(D.jacobian(x, T), jacobian)
 
 
-# The laws of a denoiser ---------------------------------------------------------------------------------------------
+# The laws of a denoiser
+# ---------------------------------------------------------------------------------------------
 
 
 @holds(EXACT)
@@ -286,7 +331,8 @@ def noise_obeys_the_heat_equation(D):
 
 @holds(EXACT)
 def little_noise_is_left_alone_and_much_gives_the_mean(D):
-    """At the data themselves little noise changes nothing; under much noise all answers are the mean of the data."""
+    """At the data themselves little noise changes nothing; under much noise all answers are the
+    mean of the data."""
     data = D.data[:3].double() if isinstance(D, Empirical) else D.sample(3, seed=11)
     if not isinstance(D, HiddenManifold):
         assert torch.allclose(D(data, 1e-4), data, atol=0.03)
@@ -311,7 +357,9 @@ def test_every_law_and_every_class_of_denoiser_is_in_the_table():
     public = {cls for cls in below(Denoiser) if cls.__module__.startswith("memolib.")}
     abstract = {Denoiser, Empirical.__mro__[1]}
     there = {type(make()) for make in DENOISERS.values()}
-    assert {cls.__name__ for cls in public - abstract - there} <= {"Sharded"}  # needs a cluster: test_scale
+    assert {cls.__name__ for cls in public - abstract - there} <= {
+        "Sharded"
+    }  # needs a cluster: test_scale
 
 
 def test_rotated_laws_answer_rotated_points():
@@ -333,12 +381,24 @@ def test_what_makes_a_denoiser_can_be_changed_afterwards():
         np.eye(3),
         gaussian(3, 3),
     )
-    for make in (lambda a: Empirical(a), lambda a: Empirical(torch.from_numpy(a)), lambda a: HiddenManifold(a[:3, :2])):
+    for make in (
+        lambda a: Empirical(a),
+        lambda a: Empirical(torch.from_numpy(a)),
+        lambda a: HiddenManifold(a[:3, :2]),
+    ):
         a = y.copy()
         D = make(a)
-        before = [D(x, t) for t in (1e-6, 0.1, 10.0)] if not isinstance(D, HiddenManifold) else [D(x, 0.1)]
+        before = (
+            [D(x, t) for t in (1e-6, 0.1, 10.0)]
+            if not isinstance(D, HiddenManifold)
+            else [D(x, 0.1)]
+        )
         a[:] = 0
-        after = [D(x, t) for t in (1e-6, 0.1, 10.0)] if not isinstance(D, HiddenManifold) else [D(x, 0.1)]
+        after = (
+            [D(x, t) for t in (1e-6, 0.1, 10.0)]
+            if not isinstance(D, HiddenManifold)
+            else [D(x, 0.1)]
+        )
         assert all(map(torch.equal, before, after))
     for make, a in (
         (LinearManifold, s2.copy()), (SphereManifold, s2.copy()),

@@ -1,4 +1,5 @@
-"""Copies: the ratio far from the origin and beside repeated data, the test with its control, samples of denoisers."""
+"""Copies: the ratio far from the origin and beside repeated data, the test with its control,
+samples of denoisers."""
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ def test_the_ratio_does_not_depend_on_the_origin(mean, dtype):
     expected = nearest_ratio(x, data)
     x[:5] = data[:5] + 1e-3 * gaussian(5, 5, seed=2)
     found = nearest_ratio((x + mean).to(dtype), (data + mean).to(dtype)).double()
-    assert torch.allclose(found[5:], expected[5:], atol=1e-2 if (dtype, mean) == (torch.float32, 1e4) else 1e-4)
+    assert torch.allclose(
+        found[5:], expected[5:], atol=1e-2 if (dtype, mean) == (torch.float32, 1e4) else 1e-4
+    )
     assert (found[:5] < 0.01).all()
 
 
@@ -28,10 +31,16 @@ def test_repeated_data_count_once():
     x[0], x[1] = data[3], data[4] + 1e-6
     twice = torch.cat([data, data[:15], data[3:4]])
     found = nearest_ratio(x, twice)
-    assert torch.allclose(found, nearest_ratio(x, data), atol=1e-12) and found[0] == 0 and found[1] < 1e-4
+    assert (
+        torch.allclose(found, nearest_ratio(x, data), atol=1e-12)
+        and found[0] == 0
+        and found[1] < 1e-4
+    )
     assert copies(x[:2], twice, gaussian(500, 4, seed=2)).all()
     middle = (data[:1] + data[1:2]) / 2
-    assert float(nearest_ratio(middle, data[:2])) == pytest.approx(1)  # a tie of two different data stays one
+    assert float(nearest_ratio(middle, data[:2])) == pytest.approx(
+        1
+    )  # a tie of two different data stays one
     for bad in (data[:1], data[:1].expand(3, -1)):
         with pytest.raises(ValueError, match=r"data has \d points, all equal"):
             nearest_ratio(x, bad)

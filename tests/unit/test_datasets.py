@@ -1,4 +1,5 @@
-"""Data sets: every way in, and every refusal. No test asks another machine; the real files are read where given."""
+"""Data sets: every way in, and every refusal. No test asks another machine; the real files are read
+where given."""
 
 import gzip
 import hashlib
@@ -22,7 +23,9 @@ from memolib import datasets
 GIVEN = os.environ.get("MEMOLIB_DATA")
 SHAPES = {"mnist": (28, 28), "fashion_mnist": (28, 28), "cifar10": (32, 32, 3)}
 LAYOUTS = ["npz", "official", "unpacked"]
-EVERY_WAY = pytest.mark.parametrize(("name", "layout"), [(name, layout) for name in SHAPES for layout in LAYOUTS])
+EVERY_WAY = pytest.mark.parametrize(
+    ("name", "layout"), [(name, layout) for name in SHAPES for layout in LAYOUTS]
+)
 NOWHERE = "http://127.0.0.1:9/"  # the discard port, where nobody listens
 
 
@@ -32,11 +35,14 @@ def alone(monkeypatch, tmp_path):
     monkeypatch.delenv("MEMOLIB_DATA", raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(pooch, "os_cache", lambda project: tmp_path / "cache" / project)
-    monkeypatch.setattr(datasets, "_MIRRORS", {name: (f"{NOWHERE}one/", f"{NOWHERE}two/") for name in SHAPES})
+    monkeypatch.setattr(
+        datasets, "_MIRRORS", {name: (f"{NOWHERE}one/", f"{NOWHERE}two/") for name in SHAPES}
+    )
 
 
 def arrays(name, n=10, seed=0):
-    """Random images and labels of both splits; for training ``n``, a multiple of five, and for tests a fifth of it."""
+    """Random images and labels of both splits; for training ``n``, a multiple of five, and for
+    tests a fifth of it."""
     rng = np.random.default_rng(seed)
     out = {}
     for split, count in (("train", n), ("test", n // 5)):
@@ -51,7 +57,9 @@ def idx(array):
 
 
 def batch(x, y):
-    return np.concatenate([y[:, None], x.transpose(0, 3, 1, 2).reshape(len(x), -1)], axis=1).tobytes()
+    return np.concatenate(
+        [y[:, None], x.transpose(0, 3, 1, 2).reshape(len(x), -1)], axis=1
+    ).tobytes()
 
 
 def tar(files):
@@ -72,14 +80,21 @@ def laid_out(name, layout, data):
         return {f"{name}.npz": buffer.getvalue()}
     if name == "cifar10":
         parts = zip(np.split(data["x_train"], 5), np.split(data["y_train"], 5), strict=True)
-        files = {f"cifar-10-batches-bin/data_batch_{i}.bin": batch(*part) for i, part in enumerate(parts, 1)}
+        files = {
+            f"cifar-10-batches-bin/data_batch_{i}.bin": batch(*part)
+            for i, part in enumerate(parts, 1)
+        }
         files["cifar-10-batches-bin/test_batch.bin"] = batch(data["x_test"], data["y_test"])
         return files if layout == "unpacked" else {"cifar-10-binary.tar.gz": tar(files)}
     files = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         files[f"{name}/{prefix}-images-idx3-ubyte"] = idx(data[f"x_{split}"])
         files[f"{name}/{prefix}-labels-idx1-ubyte"] = idx(data[f"y_{split}"])
-    return files if layout == "unpacked" else {f"{place}.gz": gzip.compress(raw) for place, raw in files.items()}
+    return (
+        files
+        if layout == "unpacked"
+        else {f"{place}.gz": gzip.compress(raw) for place, raw in files.items()}
+    )
 
 
 def write(folder, files):
@@ -90,7 +105,9 @@ def write(folder, files):
 
 def named(folder, place):
     """What a refusal names: the file, or the folder of binary files (and then the file's name)."""
-    return str(Path(folder, "cifar-10-batches-bin" if place.startswith("cifar-10-batches-bin") else place))
+    return str(
+        Path(folder, "cifar-10-batches-bin" if place.startswith("cifar-10-batches-bin") else place)
+    )
 
 
 def read(folder, name, split="train"):
@@ -101,7 +118,11 @@ def read(folder, name, split="train"):
 
 def assert_same(images, data, split):
     x, y = data[f"x_{split}"], data[f"y_{split}"]
-    assert images.x.dtype == np.float32 and images.labels.dtype == np.int64 and images.shape == x.shape[1:]
+    assert (
+        images.x.dtype == np.float32
+        and images.labels.dtype == np.int64
+        and images.shape == x.shape[1:]
+    )
     assert np.array_equal(images.x, x.reshape(len(x), -1).astype(np.float32) / np.float32(255))
     assert np.array_equal(images.x[0].reshape(images.shape) * 255, x[0])  # as it can be shown
     assert np.array_equal(images.labels, y)
@@ -113,7 +134,8 @@ def test_digits_are_real_scaled_and_labelled():
     assert digits.x.min() == 0 and digits.x.max() == 1
     assert np.array_equal(digits.x * 16, np.rint(digits.x * 16))  # the files' whole grey levels
     assert np.array_equal(np.unique(digits.labels), np.arange(10))
-    # images of one class are closer to their own mean than to that of another, so labels belong to images
+    # images of one class are closer to their own mean than to that of another, so labels belong to
+    # images
     means = np.array([digits.x[digits.labels == c].mean(axis=0) for c in range(10)])
     nearest = ((digits.x[:, None] - means) ** 2).sum(axis=2).argmin(axis=1)
     assert np.mean(nearest == digits.labels) > 0.85
@@ -129,7 +151,9 @@ def test_what_was_written_is_read(name, layout, fifth, seed):
         before = {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*")}
         for split in ("train", "test"):
             assert_same(read(folder, name, split), data, split)
-        assert {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*")} == before  # only ever read
+        assert {
+            path: path.stat().st_mtime_ns for path in Path(folder).rglob("*")
+        } == before  # only ever read
 
 
 @EVERY_WAY
@@ -145,11 +169,14 @@ def test_a_truncated_file_is_refused_by_name(name, layout, draw):
             read(folder, name)
 
 
-@pytest.mark.parametrize(("name", "layout"), [("mnist", "npz"), ("mnist", "official"), ("cifar10", "official")])
+@pytest.mark.parametrize(
+    ("name", "layout"), [("mnist", "npz"), ("mnist", "official"), ("cifar10", "official")]
+)
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_tampered_packed_file_is_refused_or_reads_the_same(name, layout, draw):
-    """Their checksums see every change of the contents; what is left are bytes such as a time of writing."""
+    """Their checksums see every change of the contents; what is left are bytes such as a time of
+    writing."""
     data = arrays(name)
     files = laid_out(name, layout, data)
     place = draw.draw(st.sampled_from([p for p in files if not re.search("t10k|test", p)]))
@@ -211,11 +238,30 @@ def pickled(data):
 @pytest.mark.parametrize(
     ("name", "layout", "change", "says"),
     [
-        *((name, layout, labelled_ten, "label 10; allowed are 0 to 9") for name in SHAPES for layout in LAYOUTS),
+        *(
+            (name, layout, labelled_ten, "label 10; allowed are 0 to 9")
+            for name in SHAPES
+            for layout in LAYOUTS
+        ),
         ("mnist", "npz", one_label_less, "labels uint8 (9,); allowed is uint8 (10,)"),
-        ("mnist", "unpacked", one_label_less, "train-labels-idx1-ubyte has labels uint8 (9,); allowed is uint8 (10,)"),
-        ("fashion_mnist", "official", wrong_size, "images uint8 (10, 27, 28); allowed is uint8 (N, *(28, 28))"),
-        ("cifar10", "npz", wrong_size, "images uint8 (10, 31, 32, 3); allowed is uint8 (N, *(32, 32, 3))"),
+        (
+            "mnist",
+            "unpacked",
+            one_label_less,
+            "train-labels-idx1-ubyte has labels uint8 (9,); allowed is uint8 (10,)",
+        ),
+        (
+            "fashion_mnist",
+            "official",
+            wrong_size,
+            "images uint8 (10, 27, 28); allowed is uint8 (N, *(28, 28))",
+        ),
+        (
+            "cifar10",
+            "npz",
+            wrong_size,
+            "images uint8 (10, 31, 32, 3); allowed is uint8 (N, *(32, 32, 3))",
+        ),
         ("mnist", "npz", no_images, "images uint8 (0, 28, 28)"),
         ("mnist", "unpacked", no_images, "train-images-idx3-ubyte has images uint8 (0, 28, 28)"),
         ("mnist", "npz", floats, "images float64"),
@@ -236,18 +282,58 @@ def test_another_form_is_refused_by_name(tmp_path, name, layout, change, says):
 @pytest.mark.parametrize(
     ("name", "place", "content", "says"),
     [
-        ("mnist", "mnist/train-images-idx3-ubyte", b"\0\0\r\3" + bytes(100), "magic number 3331; allowed are 2051"),
-        ("mnist", "mnist/train-images-idx3-ubyte", idx(arrays("mnist")["x_train"]) + b"\0", "reshape"),
-        ("mnist", "mnist/train-labels-idx1-ubyte", idx(arrays("mnist")["x_train"]), "has labels uint8 (10, 28, 28)"),
+        (
+            "mnist",
+            "mnist/train-images-idx3-ubyte",
+            b"\0\0\r\3" + bytes(100),
+            "magic number 3331; allowed are 2051",
+        ),
+        (
+            "mnist",
+            "mnist/train-images-idx3-ubyte",
+            idx(arrays("mnist")["x_train"]) + b"\0",
+            "reshape",
+        ),
+        (
+            "mnist",
+            "mnist/train-labels-idx1-ubyte",
+            idx(arrays("mnist")["x_train"]),
+            "has labels uint8 (10, 28, 28)",
+        ),
         ("mnist", "mnist/train-labels-idx1-ubyte", b"", "magic number"),
         ("mnist", "mnist.npz", b"no archive at all", "broken"),
         ("mnist", "mnist.npz", b"\x93NUMPY\1\0", "broken"),
-        ("cifar10", "cifar-10-batches-bin/data_batch_3.bin", bytes(2 * 3073 + 1), "'data_batch_3.bin': 6147"),
-        ("cifar10", "cifar-10-batches-bin/data_batch_3.bin", bytes(3073), "'data_batch_3.bin': 3073"),
+        (
+            "cifar10",
+            "cifar-10-batches-bin/data_batch_3.bin",
+            bytes(2 * 3073 + 1),
+            "'data_batch_3.bin': 6147",
+        ),
+        (
+            "cifar10",
+            "cifar-10-batches-bin/data_batch_3.bin",
+            bytes(3073),
+            "'data_batch_3.bin': 3073",
+        ),
         ("cifar10", "cifar-10-batches-bin/seventh.bin", bytes(2 * 3073), "allowed are six"),
-        ("cifar10", "cifar-10-binary.tar.gz", tar({"data_batch_1.bin": bytes(3073)}), "allowed are six"),
-        ("cifar10", "cifar-10-binary.tar.gz", tar({f"{i}.bin": bytes(3073) for i in range(6)}), "data_batch_1.bin"),
-        ("cifar10", "cifar-10-binary.tar.gz", tar({f"{i}.bin": bytes(3000) for i in range(6)}), "broken"),
+        (
+            "cifar10",
+            "cifar-10-binary.tar.gz",
+            tar({"data_batch_1.bin": bytes(3073)}),
+            "allowed are six",
+        ),
+        (
+            "cifar10",
+            "cifar-10-binary.tar.gz",
+            tar({f"{i}.bin": bytes(3073) for i in range(6)}),
+            "data_batch_1.bin",
+        ),
+        (
+            "cifar10",
+            "cifar-10-binary.tar.gz",
+            tar({f"{i}.bin": bytes(3000) for i in range(6)}),
+            "broken",
+        ),
         ("cifar10", "cifar-10-binary.tar.gz", b"no archive at all", "broken"),
     ],
     ids=[str(k) for k in range(13)],  # the contents, of which gzip's hold the time, are no names
@@ -272,7 +358,9 @@ def test_the_two_sets_of_the_same_file_names_are_not_confused(tmp_path):
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("split", ["validation", "", None, 0])
 def test_another_split_is_refused(name, split):
-    with pytest.raises(ValueError, match=re.escape(f"split is {split!r}; allowed are 'train' and 'test'")):
+    with pytest.raises(
+        ValueError, match=re.escape(f"split is {split!r}; allowed are 'train' and 'test'")
+    ):
         getattr(datasets, name)(split)
 
 
@@ -288,7 +376,13 @@ def test_an_empty_folder_says_what_may_be_there(tmp_path, name):
 def test_without_network_and_folder_both_ways_out_are_said(name):
     with pytest.raises(ConnectionError) as error:
         getattr(datasets, name)()
-    for words in ("Connect to the network", "MEMOLIB_DATA", f"{name}.npz", f"{NOWHERE}one/", f"{NOWHERE}two/"):
+    for words in (
+        "Connect to the network",
+        "MEMOLIB_DATA",
+        f"{name}.npz",
+        f"{NOWHERE}one/",
+        f"{NOWHERE}two/",
+    ):
         assert words in str(error.value)
 
 
@@ -302,7 +396,8 @@ def test_the_home_folder_is_understood(monkeypatch, tmp_path):
 
 
 def test_a_cache_that_cannot_be_made_is_no_network_error(monkeypatch, tmp_path):
-    """Its folder would lie in a file; and then, what a system says to a user without rights or room."""
+    """Its folder would lie in a file; and then, what a system says to a user without rights or
+    room."""
     (tmp_path / "cache").write_bytes(b"a file in the folder's place")
     with pytest.raises(OSError, match=r"the cache folder .* cannot be written") as error:
         datasets.mnist()
@@ -322,7 +417,11 @@ def test_a_cache_that_cannot_be_made_is_no_network_error(monkeypatch, tmp_path):
         with pytest.raises(kind, match=r"cannot be written: .*" + re.escape(str(cause))) as error:
             datasets.mnist()
         assert not isinstance(error.value, ConnectionError)
-    for cause in (ConnectionRefusedError(111, "refused"), TimeoutError(110, "timed out"), OSError("no route")):
+    for cause in (
+        ConnectionRefusedError(111, "refused"),
+        TimeoutError(110, "timed out"),
+        OSError("no route"),
+    ):
 
         def silent(*_, cause=cause, **__):
             raise cause
@@ -332,7 +431,9 @@ def test_a_cache_that_cannot_be_made_is_no_network_error(monkeypatch, tmp_path):
             datasets.mnist()
 
 
-@pytest.mark.parametrize(("name", "layout"), [("mnist", "npz"), ("mnist", "unpacked"), ("cifar10", "official")])
+@pytest.mark.parametrize(
+    ("name", "layout"), [("mnist", "npz"), ("mnist", "unpacked"), ("cifar10", "official")]
+)
 def test_a_file_that_may_not_be_read_is_not_called_broken(monkeypatch, tmp_path, name, layout):
     files = laid_out(name, layout, arrays(name))
     write(tmp_path, files)
@@ -353,7 +454,8 @@ def test_a_file_that_may_not_be_read_is_not_called_broken(monkeypatch, tmp_path,
 
 @pytest.fixture
 def serve():
-    """Serve contents by path and record what is asked for; ``short`` contents end before what was promised."""
+    """Serve contents by path and record what is asked for; ``short`` contents end before what was
+    promised."""
     servers = []
 
     def serve(files, short=False):
@@ -394,7 +496,9 @@ def at_root(files):
 
 def cached(tmp_path):
     return {
-        p.relative_to(tmp_path / "cache" / "losing-dimensions").as_posix() for p in tmp_path.rglob("*") if p.is_file()
+        p.relative_to(tmp_path / "cache" / "losing-dimensions").as_posix()
+        for p in tmp_path.rglob("*")
+        if p.is_file()
     }
 
 
@@ -428,7 +532,9 @@ def faulty(serve, files, fault):
         "cut": lambda content: content[: len(content) // 2],
         "tampered": lambda content: content[:-1] + bytes([content[-1] ^ 1]),
     }[fault]
-    return serve({path: spoil(content) for path, content in at_root(files).items()}, short=fault == "short")[0]
+    return serve(
+        {path: spoil(content) for path, content in at_root(files).items()}, short=fault == "short"
+    )[0]
 
 
 @pytest.mark.parametrize("name", FIRST)
@@ -466,7 +572,9 @@ def test_a_damaged_cache_is_not_believed(monkeypatch, tmp_path, serve, name):
         getattr(datasets, name)()
     pin(monkeypatch, name, (NOWHERE, serve(at_root(files))[0]), files)
     assert_same(getattr(datasets, name)(), data, "train")
-    assert (tmp_path / "cache" / "losing-dimensions" / FIRST[name]).read_bytes() == files[FIRST[name]]
+    assert (tmp_path / "cache" / "losing-dimensions" / FIRST[name]).read_bytes() == files[
+        FIRST[name]
+    ]
 
 
 def test_every_official_file_has_a_checksum_and_two_mirrors(monkeypatch):
@@ -505,7 +613,9 @@ if GIVEN:  # rather than skipped
             images = read(GIVEN, name, split)
             assert images.x.shape == (count, 784) and images.x.min() == 0 and images.x.max() == 1
             grey = np.rint(images.x * 255).astype(np.uint8).reshape(-1, 28, 28)
-            found += [hashlib.md5(idx(a)).hexdigest() for a in (grey, images.labels.astype(np.uint8))]
+            found += [
+                hashlib.md5(idx(a)).hexdigest() for a in (grey, images.labels.astype(np.uint8))
+            ]
         assert found == MD5[name]
 
     def test_the_given_photographs_are_photographs():

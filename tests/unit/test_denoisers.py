@@ -1,4 +1,5 @@
-"""Linear manifolds, the empirical denoiser, spectra and sampling: exactness, invariances, limits, bad input."""
+"""Linear manifolds, the empirical denoiser, spectra and sampling: exactness, invariances, limits,
+bad input."""
 
 import numpy as np
 import pytest
@@ -31,7 +32,8 @@ def brute_force(data, x, t):
     return np.array(all_weights), np.array(means), np.array(jacobians)
 
 
-# Linear manifolds ---------------------------------------------------------------------------------------------------
+# Linear manifolds
+# ---------------------------------------------------------------------------------------------------
 
 
 def test_samples_have_the_covariance():
@@ -56,7 +58,9 @@ def test_subspace_of_given_dimension():
     manifold = LinearManifold.of_dimension(3, 8, 2.0, seed=6)
     assert torch.linalg.matrix_rank(manifold.sample(50, seed=7)) == 3
     eigenvalues = spectra.spectrum(manifold, gaussian(1, 8, seed=0), 0.5)[0]
-    assert torch.allclose(eigenvalues, torch.tensor([0.8] * 3 + [0.0] * 5, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        eigenvalues, torch.tensor([0.8] * 3 + [0.0] * 5, dtype=torch.float64), atol=1e-12
+    )
 
 
 def test_random_rotations_are_orthogonal():
@@ -64,7 +68,8 @@ def test_random_rotations_are_orthogonal():
     assert torch.allclose(q @ q.T, torch.eye(20, dtype=torch.float64), atol=1e-12)
 
 
-# The empirical denoiser ---------------------------------------------------------------------------------------------
+# The empirical denoiser
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [0.003, 0.05, 1.0])
@@ -100,7 +105,9 @@ def test_weights_are_finite_and_normalised_at_every_noise(t):
         x = torch.cat([data[:5], gaussian(5, 30, seed=14), 1e3 * gaussian(5, 30, seed=15)])
         weights = D.log_weights(x, t).exp()
         assert torch.isfinite(weights).all()
-        assert (weights.sum(dim=1) - 1).abs().max() < (1e-5 if D.precision == torch.float32 else 1e-12)
+        assert (weights.sum(dim=1) - 1).abs().max() < (
+            1e-5 if D.precision == torch.float32 else 1e-12
+        )
         n_eff = D.n_eff(x, t)
         assert (n_eff > 1 - 1e-5).all() and (n_eff < len(D.data) * (1 + 1e-5)).all()
         assert torch.isfinite(D.jacobian(x, t)).all()
@@ -118,10 +125,13 @@ def test_one_point_and_the_limits_of_noise():
 
 
 def test_near_ties_share_as_stated():
-    """Two points at equal distance r share the weight up to an error of about 1e-15 r^2/t in the exponent."""
+    """Two points at equal distance r share the weight up to an error of about 1e-15 r^2/t in the
+    exponent."""
     data = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [30.0, 40.0]], dtype=torch.float64)
     for t in (1e-1, 1e-4, 1e-8):
-        weights = Empirical(data).log_weights(torch.tensor([[0.0, 0.3]], dtype=torch.float64), t).exp()
+        weights = (
+            Empirical(data).log_weights(torch.tensor([[0.0, 0.3]], dtype=torch.float64), t).exp()
+        )
         assert abs(weights[0, 0] - 0.5) < max(1e-8, 1e-14 * 1.09 / t)
 
 
@@ -132,7 +142,9 @@ def test_invariances():
     q, shift = random_rotation(30, seed=20), gaussian(30, seed=21)
     moved = Empirical(data @ q.T + shift)
     assert torch.allclose(moved(x @ q.T + shift, t), base(x, t) @ q.T + shift, atol=1e-9)
-    assert torch.allclose(moved.jacobian(x @ q.T + shift, t), q @ base.jacobian(x, t) @ q.T, atol=1e-9)
+    assert torch.allclose(
+        moved.jacobian(x @ q.T + shift, t), q @ base.jacobian(x, t) @ q.T, atol=1e-9
+    )
     scaled = Empirical(3 * data)
     assert torch.allclose(scaled(3 * x, 9 * t), 3 * base(x, t))
     assert torch.allclose(scaled.jacobian(3 * x, 9 * t), base.jacobian(x, t))
@@ -152,7 +164,8 @@ def test_blocks_change_nothing_and_bound_the_memory(monkeypatch):
 
 
 def test_points_at_a_collapse_keep_half():
-    """Mean retention at points A crosses one half near t_C (within 10%: at 0.9 t_C below, at 1.1 t_C above)."""
+    """Mean retention at points A crosses one half near t_C (within 10%: at 0.9 t_C below, at 1.1
+    t_C above)."""
     manifold, N = LinearManifold(EXAMPLE), 1_000
     t_c = theory.collapse_time(EXAMPLE, N)
     means = {}
@@ -162,7 +175,9 @@ def test_points_at_a_collapse_keep_half():
             data = manifold.sample(N, seed=seed)
             x = data[:200] + t**0.5 * gaussian(200, 30, seed=100 + seed)
             population = (manifold.variances / (t + manifold.variances))[:7].sum()
-            kept.append(float((Empirical(data).variance(x, t)[:, :7].sum(dim=1) / t / population).mean()))
+            kept.append(
+                float((Empirical(data).variance(x, t)[:, :7].sum(dim=1) / t / population).mean())
+            )
         means[factor] = np.mean(kept), np.std(kept, ddof=1) / np.sqrt(8)
     assert means[0.9][0] + 2 * means[0.9][1] < 0.5 < means[1.1][0] - 2 * means[1.1][1], means
 
@@ -181,27 +196,39 @@ def test_own_weight_formula():
         assert np.mean(bound) < np.mean(own) < np.mean(bound) + 0.15
 
 
-# Spectra ------------------------------------------------------------------------------------------------------------
+# Spectra
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_methods_agree_where_the_denoiser_is_linear():
     manifold = LinearManifold(EXAMPLE, random_rotation(30, seed=24))
     x = gaussian(3, 30, seed=25)
     exact = spectra.spectrum(manifold, x, 0.1)
-    assert torch.allclose(exact, torch.from_numpy(EXAMPLE / (0.1 + EXAMPLE)).expand(3, -1), atol=1e-10)
-    assert torch.allclose(spectra.spectrum(manifold, x, 0.1, method="perturbation"), exact, atol=1e-10)
-    assert torch.allclose(spectra.forward_mode(manifold, x, 0.1), manifold.jacobian(x, 0.1), atol=1e-12)
+    assert torch.allclose(
+        exact, torch.from_numpy(EXAMPLE / (0.1 + EXAMPLE)).expand(3, -1), atol=1e-10
+    )
+    assert torch.allclose(
+        spectra.spectrum(manifold, x, 0.1, method="perturbation"), exact, atol=1e-10
+    )
+    assert torch.allclose(
+        spectra.forward_mode(manifold, x, 0.1), manifold.jacobian(x, 0.1), atol=1e-12
+    )
 
 
 def test_a_small_kick_tends_to_the_exact_spectrum():
-    """The perturbation is a finite kick: it differs from the Jacobian, and less where the denoiser is smoother."""
+    """The perturbation is a finite kick: it differs from the Jacobian, and less where the denoiser
+    is smoother."""
     data = LinearManifold(EXAMPLE).sample(200, seed=26)
     D = Empirical(data)
     gap = []
     for t in (1.0, 100.0, 10_000.0):
         x = data[:5] + 0.1 * gaussian(5, 30, seed=27)
         exact = spectra.spectrum(D, x, t)
-        gap.append(float((spectra.spectrum(D, x, t, method="perturbation") - exact).abs().max() / exact.max()))
+        gap.append(
+            float(
+                (spectra.spectrum(D, x, t, method="perturbation") - exact).abs().max() / exact.max()
+            )
+        )
     assert gap[0] > gap[1] > gap[2] and gap[2] < 1e-3
 
 
@@ -210,37 +237,49 @@ def test_retention():
     G = manifold.jacobian(gaussian(4, 30, seed=0), 0.1)
     subspace = manifold.basis[:, :7]
     assert torch.allclose(spectra.retention(G, G, subspace), torch.ones(4, dtype=torch.float64))
-    assert torch.allclose(spectra.retention(0.3 * G, G, subspace), torch.full((4,), 0.3, dtype=torch.float64))
+    assert torch.allclose(
+        spectra.retention(0.3 * G, G, subspace), torch.full((4,), 0.3, dtype=torch.float64)
+    )
     turned = subspace @ random_rotation(7, seed=29)  # another basis of the same subspace
     H = G + 0.1 * gaussian(4, 30, 30, seed=30)
     assert torch.allclose(spectra.retention(H, G, turned), spectra.retention(H, G, subspace))
 
 
 def test_alive_directions():
-    """By hand for diagonal matrices; turning everything turns the directions; whitening removes any scale."""
+    """By hand for diagonal matrices; turning everything turns the directions; whitening removes any
+    scale."""
     G = torch.diag(torch.tensor([0.9, 0.3, 0.1], dtype=torch.float64))[None]
     P = torch.diag(torch.tensor([1.0, 0.5, 0.5], dtype=torch.float64))
     found = spectra.alive(G, P)
-    assert found.number.tolist() == [2] and torch.allclose(found.share[0], torch.tensor([1.0, 1.0, 0.0]).double())
+    assert found.number.tolist() == [2] and torch.allclose(
+        found.share[0], torch.tensor([1.0, 1.0, 0.0]).double()
+    )
     assert spectra.alive(G, torch.eye(3)).number.tolist() == [1]
     assert spectra.alive(G, torch.eye(3), threshold=0.05).number.tolist() == [3]
     q, a = random_rotation(3, seed=34), gaussian(3, 3, seed=35)
     assert spectra.alive(q @ G @ q.T, q @ P @ q.T).number.tolist() == [2]
     assert torch.allclose(
-        spectra.alive(a @ a.T @ torch.eye(3).double() * 0.6 + 0 * G, a @ a.T).number, found.number + 1
+        spectra.alive(a @ a.T @ torch.eye(3).double() * 0.6 + 0 * G, a @ a.T).number,
+        found.number + 1,
     )
     # two points of any weights leave at most one direction
     D = Empirical(gaussian(2, 3, seed=36))
-    assert (spectra.alive(D.jacobian(gaussian(50, 3, seed=37), 0.5), torch.eye(3)).number <= 1).all()
+    assert (
+        spectra.alive(D.jacobian(gaussian(50, 3, seed=37), 0.5), torch.eye(3)).number <= 1
+    ).all()
     for call, message in (
         (lambda: spectra.alive(G[0], P), r"G has shape \(3, 3\)"),
-        (lambda: spectra.alive(G, torch.zeros(3, 3)), "population has an eigenvalue 0; allowed are"),
+        (
+            lambda: spectra.alive(G, torch.zeros(3, 3)),
+            "population has an eigenvalue 0; allowed are",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()
 
 
-# Sampling -----------------------------------------------------------------------------------------------------------
+# Sampling
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_samples_of_the_empirical_denoiser_are_copies():
@@ -253,7 +292,9 @@ def test_samples_of_the_empirical_denoiser_are_copies():
 def test_nearest_ratio():
     data = torch.tensor([[0.0, 0.0], [3.0, 0.0], [0.0, 10.0]], dtype=torch.float64)
     x = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.5, 0.0]], dtype=torch.float64)
-    assert torch.allclose(nearest_ratio(x, data), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64))
+    assert torch.allclose(
+        nearest_ratio(x, data), torch.tensor([0.0, 0.5, 1.0], dtype=torch.float64)
+    )
     assert torch.allclose(nearest_ratio(7 * x, 7 * data), nearest_ratio(x, data))
     with pytest.raises(ValueError, match="data has 1 points, all equal"):
         nearest_ratio(x, data[:1])
@@ -261,7 +302,8 @@ def test_nearest_ratio():
         nearest_ratio(np.zeros((3, 3)), data)
 
 
-# Bad input ----------------------------------------------------------------------------------------------------------
+# Bad input
+# ----------------------------------------------------------------------------------------------------------
 
 MANIFOLD, DATA = LinearManifold([1.0, 0.5]), Empirical(gaussian(5, 2, seed=0))
 GOOD_X = np.zeros((3, 2))
@@ -290,7 +332,9 @@ def test_bad_noise_is_named(name, t):
 
 
 @pytest.mark.parametrize("name", TAKES_X_AND_T)
-@pytest.mark.parametrize("x", [np.zeros(2), np.zeros((3, 2, 1)), np.zeros((0, 2)), np.full((1, 2), np.nan), "points"])
+@pytest.mark.parametrize(
+    "x", [np.zeros(2), np.zeros((3, 2, 1)), np.zeros((0, 2)), np.full((1, 2), np.nan), "points"]
+)
 def test_bad_points_are_named(name, x):
     with pytest.raises(ValueError, match=r"^x (is|has shape) .*; allowed (is|are) "):
         TAKES_X_AND_T[name](x, 0.5)
@@ -302,19 +346,34 @@ def test_bad_points_are_named(name, x):
 def test_other_bad_input_is_named():
     G = MANIFOLD.jacobian(GOOD_X, 1.0)
     for call, message in (
-        (lambda: LinearManifold([1.0, -1.0]), "variances is -1.0; allowed are finite numbers not below 0"),
+        (
+            lambda: LinearManifold([1.0, -1.0]),
+            "variances is -1.0; allowed are finite numbers not below 0",
+        ),
         (lambda: LinearManifold([]), r"variances has shape \(0,\)"),
         (lambda: LinearManifold([1.0, 1.0], np.ones((2, 2))), "basis is off orthogonality"),
         (lambda: LinearManifold([1.0, 1.0], np.eye(3)), r"basis has shape \(3, 3\)"),
-        (lambda: LinearManifold.of_dimension(5, 3), "m is 5; allowed are whole numbers from 1 to 3"),
+        (
+            lambda: LinearManifold.of_dimension(5, 3),
+            "m is 5; allowed are whole numbers from 1 to 3",
+        ),
         (lambda: MANIFOLD.sample(0), "n is 0; allowed are whole numbers from 1"),
         (lambda: Empirical(np.zeros((0, 3))), r"data has shape \(0, 3\)"),
         (lambda: Empirical(np.full((2, 3), np.inf)), "data is inf"),
         (lambda: DATA(GOOD_X, 1e-320), r"t is .*e-32\d; allowed, for points this far away"),
-        (lambda: spectra.spectrum(MANIFOLD, GOOD_X, 1.0, method="guess"), "method is 'guess'; allowed are exact"),
-        (lambda: spectra.retention(G, G, np.eye(2)[:, :1].repeat(3, axis=1)), r"basis has shape \(2, 3\)"),
+        (
+            lambda: spectra.spectrum(MANIFOLD, GOOD_X, 1.0, method="guess"),
+            "method is 'guess'; allowed are exact",
+        ),
+        (
+            lambda: spectra.retention(G, G, np.eye(2)[:, :1].repeat(3, axis=1)),
+            r"basis has shape \(2, 3\)",
+        ),
         (lambda: spectra.retention(G[0], G, np.eye(2)), r"G has shape \(2, 2\)"),
-        (lambda: probability_flow(MANIFOLD, GOOD_X, 0.1, 1.0), "t_start is 0.1; allowed are noise variances above"),
+        (
+            lambda: probability_flow(MANIFOLD, GOOD_X, 0.1, 1.0),
+            "t_start is 0.1; allowed are noise variances above",
+        ),
         (lambda: probability_flow(MANIFOLD, GOOD_X, 1.0, 0.1, steps=0), "steps is 0"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -334,7 +393,9 @@ def test_measures_of_jacobians_take_numpy_and_judge_the_symmetric_part():
     parts = [spectra.alive(G[k : k + 1], turned[k] @ P @ turned[k].T).number for k in range(4)]
     assert torch.equal(spectra.alive(G, turned @ P @ turned.mT).number, torch.cat(parts))
     B = turned[:, :, :2]
-    assert torch.allclose(spectra.retention(G.numpy(), G.numpy(), B.numpy()), torch.ones(4).double())
+    assert torch.allclose(
+        spectra.retention(G.numpy(), G.numpy(), B.numpy()), torch.ones(4).double()
+    )
     assert torch.equal(spectra.asymmetry(np.zeros((1, 2, 2))), torch.zeros(1).double())
     assert spectra.asymmetry(torch.tensor([[[0.0, 1.0], [-1.0, 0.0]]])) == torch.inf
     for bad, says in (

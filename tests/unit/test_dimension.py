@@ -1,4 +1,5 @@
-"""Intrinsic dimension from any denoiser: closed forms, the density's own rate, limits, noise of the estimates."""
+"""Intrinsic dimension from any denoiser: closed forms, the density's own rate, limits, noise of the
+estimates."""
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ from hypothesis import strategies as st
 from memolib import dimension, spectra
 from memolib.dimension import effective, flipd, normal_bundle_dimension
 from memolib.empirical import Empirical
-from memolib.manifolds import ChartManifold, GaussianMixture, LinearManifold, SphereManifold, random_rotation
+from memolib.manifolds import (
+    ChartManifold,
+    GaussianMixture,
+    LinearManifold,
+    SphereManifold,
+    random_rotation,
+)
 from memolib.networks import NetworkDenoiser, ResidualMLP, UNet
 from memolib.points import add_noise, gaussian
 
@@ -17,7 +24,9 @@ VARIANCES = np.r_[1.0, 0.3, 0.05, np.zeros(5)]
 FLAT = LinearManifold(VARIANCES, random_rotation(8, seed=1))
 LAWS = {
     "linear": FLAT,
-    "mixture": GaussianMixture(np.c_[[1.0, -1, 0], [0, 1, 2], [0, 0, 1]], [1.0, 0.3, 0.01], [0.5, 0.2, 0.3]),
+    "mixture": GaussianMixture(
+        np.c_[[1.0, -1, 0], [0, 1, 2], [0, 0, 1]], [1.0, 0.3, 0.01], [0.5, 0.2, 0.3]
+    ),
     "sphere": SphereManifold([1.0, 0.5, 0.2, 0.1]),
     "circle": ChartManifold.circle(),
     "empirical": Empirical(FLAT.sample(200, seed=2)),
@@ -35,14 +44,17 @@ def plain(law):
     return lambda x, t: law(x, t)
 
 
-# Closed forms -------------------------------------------------------------------------------------------------------
+# Closed forms
+# -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [1e-3, 0.1, 2.0])
 def test_a_flat_manifold(t):
     x = FLAT.sample(4, seed=3)
     g, s2 = VARIANCES / (VARIANCES + t), torch.from_numpy(VARIANCES)
-    assert torch.allclose(effective(FLAT, x, t), torch.full((4,), g.sum(), dtype=torch.float64), rtol=1e-12)
+    assert torch.allclose(
+        effective(FLAT, x, t), torch.full((4,), g.sum(), dtype=torch.float64), rtol=1e-12
+    )
     expected = g.sum() + t * ((x @ FLAT.basis) ** 2 / (t + s2) ** 2).sum(dim=1)
     assert torch.allclose(flipd(FLAT, x, t), expected, rtol=1e-12)
     many = flipd(FLAT, FLAT.sample(20_000, seed=4), t)
@@ -52,7 +64,8 @@ def test_a_flat_manifold(t):
 @pytest.mark.parametrize("t", [0.02, 0.3])
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_flipd_is_the_rate_of_the_density(law, t):
-    """At points on and off the data: d + d ln p/d ln sigma, by symmetric differences of the exact log density."""
+    """At points on and off the data: d + d ln p/d ln sigma, by symmetric differences of the exact
+    log density."""
     x, h = torch.cat([on(law, 4), add_noise(on(law, 4), 2 * t, seed=5)]), 1e-4
     rise = law.log_density(x, t * np.exp(2 * h)) - law.log_density(x, t * np.exp(-2 * h))
     assert torch.allclose(flipd(law, x, t), x.shape[1] + rise / (2 * h), rtol=0, atol=2e-6)
@@ -61,13 +74,19 @@ def test_flipd_is_the_rate_of_the_density(law, t):
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)
 def test_flipd_of_noisy_points_is_the_number_of_coordinates_on_average(law):
     n, t = 2_000, 0.3
-    y = law.data[np.random.default_rng(6).integers(200, size=n)] if isinstance(law, Empirical) else law.sample(n, 6)
+    y = (
+        law.data[np.random.default_rng(6).integers(200, size=n)]
+        if isinstance(law, Empirical)
+        else law.sample(n, 6)
+    )
     values = flipd(law, add_noise(y, t, seed=7), t)
     assert abs(float(values.mean()) - y.shape[1]) < 5 * float(values.std()) / n**0.5
 
 
 @pytest.mark.parametrize("t", [0.01, 0.5])
-@pytest.mark.parametrize("law", [v for k, v in LAWS.items() if k != "circle"], ids=[k for k in LAWS if k != "circle"])
+@pytest.mark.parametrize(
+    "law", [v for k, v in LAWS.items() if k != "circle"], ids=[k for k in LAWS if k != "circle"]
+)
 def test_own_jacobian_and_derivatives_agree(law, t, monkeypatch):
     """Also where only few numbers go at once."""
     x = on(law, 5)
@@ -78,7 +97,8 @@ def test_own_jacobian_and_derivatives_agree(law, t, monkeypatch):
     assert torch.allclose(effective(law, x, t), own, atol=1e-12)
 
 
-# Limits -------------------------------------------------------------------------------------------------------------
+# Limits
+# -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("law", "m"), [("linear", 3), ("sphere", 3), ("circle", 1)])
@@ -98,7 +118,9 @@ def test_a_data_set_has_its_manifold_s_dimension_until_it_collapses():
     y = law.sample(4_000, seed=10)
     D, x = Empirical(y), y[y.norm(dim=1) < 1][:4]
     for estimate in effective, flipd:
-        assert ((estimate(D, x, 0.05) - 2).abs() < 0.2).all() and (estimate(D, x, 1e-7) < 1e-3).all()
+        assert ((estimate(D, x, 0.05) - 2).abs() < 0.2).all() and (
+            estimate(D, x, 1e-7) < 1e-3
+        ).all()
     assert normal_bundle_dimension(D, x, 0.05, seed=11).rank.tolist() == [2] * 4
     assert normal_bundle_dimension(D, x, 1e-7, seed=11).rank.tolist() == [0] * 4
 
@@ -109,18 +131,24 @@ def test_a_rotation_changes_nothing():
     for D, turned in pairs:
         for estimate in effective, flipd:
             assert torch.allclose(estimate(D, y[:5], t), estimate(turned, y[:5] @ Q, t), atol=1e-10)
-    gaps = [normal_bundle_dimension(D, x, 1e-4, seed=14) for D, x in zip(pairs[0], (y[:5], y[:5] @ Q), strict=True)]
+    gaps = [
+        normal_bundle_dimension(D, x, 1e-4, seed=14)
+        for D, x in zip(pairs[0], (y[:5], y[:5] @ Q), strict=True)
+    ]
     assert gaps[0].rank.tolist() == gaps[1].rank.tolist() == [3] * 5
 
 
-# Random directions --------------------------------------------------------------------------------------------------
+# Random directions
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("probes", [1, 4])
 def test_probes_are_unbiased_and_have_the_stated_error(probes):
     """The same point many times, each with its own probes; a Jacobian that is not symmetric."""
     n, A = 40_000, gaussian(6, 6, seed=15)
-    values = effective(lambda x, t: x @ A.T, torch.zeros(n, 6).double(), 1.0, probes=probes, seed=16)
+    values = effective(
+        lambda x, t: x @ A.T, torch.zeros(n, 6).double(), 1.0, probes=probes, seed=16
+    )
     S = (A + A.T) / 2
     error = float((2 * ((S**2).sum() - (S.diagonal() ** 2).sum()) / probes) ** 0.5)
     assert abs(float(values.mean() - A.trace())) < 4 * error / n**0.5
@@ -147,7 +175,8 @@ def test_probes_take_no_jacobian_and_follow_their_seed():
     assert torch.allclose(rest, flipd(FLAT, x, 0.1) - effective(FLAT, x, 0.1), atol=1e-12)
 
 
-# Stacked scores -----------------------------------------------------------------------------------------------------
+# Stacked scores
+# -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("d", [2, 3, 8, 40, 100])
@@ -162,13 +191,19 @@ def test_the_gap_is_the_step_that_noisy_copies_leave():
     """From singular values t/(t+s^2) to the edge of the noise's at 1 - sqrt((d-m)/4d)."""
     law = LinearManifold(np.r_[np.full(10, 1.0), np.zeros(190)])
     gap = normal_bundle_dimension(law, torch.zeros(2, 200), 1e-6, seed=21)
-    assert gap.rank.tolist() == [10, 10] and ((gap.size - (1 - (190 / 800) ** 0.5)).abs() < 0.03).all()
+    assert (
+        gap.rank.tolist() == [10, 10] and ((gap.size - (1 - (190 / 800) ** 0.5)).abs() < 0.03).all()
+    )
 
 
 def test_points_off_the_manifold_are_no_trouble():
-    """There all copies point back the same way: one direction far above the noise, which is no gap to count."""
+    """There all copies point back the same way: one direction far above the noise, which is no gap
+    to count."""
     x = FLAT.sample(4, seed=22)
-    assert normal_bundle_dimension(FLAT, add_noise(x, 0.01, seed=23), 1e-4, seed=24).rank.tolist() == [3] * 4
+    assert (
+        normal_bundle_dimension(FLAT, add_noise(x, 0.01, seed=23), 1e-4, seed=24).rank.tolist()
+        == [3] * 4
+    )
 
 
 def test_copies_follow_their_seed():
@@ -176,13 +211,20 @@ def test_copies_follow_their_seed():
     assert sizes[0] == sizes[1] != sizes[2]
 
 
-# What is promised ---------------------------------------------------------------------------------------------------
+# What is promised
+# ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("m", [5, 20, 100])
 def test_within_a_tenth_in_784_dimensions(m):
-    """Variances from 0.01 to 1, at t = 1e-5: there all are at their best (results/benchmarks/dimension.json)."""
-    law, t = LinearManifold(np.r_[np.geomspace(0.01, 1, m), np.zeros(784 - m)], random_rotation(784, seed=m)), 1e-5
+    """Variances from 0.01 to 1, at t = 1e-5: there all are at their best
+    (results/benchmarks/dimension.json)."""
+    law, t = (
+        LinearManifold(
+            np.r_[np.geomspace(0.01, 1, m), np.zeros(784 - m)], random_rotation(784, seed=m)
+        ),
+        1e-5,
+    )
     x = law.sample(3, seed=25)
     assert ((effective(law, x, t) / m - 1).abs() < 0.01).all()
     assert ((flipd(law, x, t) / m - 1).abs() < 0.01).all()
@@ -191,13 +233,16 @@ def test_within_a_tenth_in_784_dimensions(m):
 
 
 def test_what_copies_share_costs_the_normal_bundle_one_of_many_directions():
-    """The common pull of the copies, of square sum t/s^2 > 1/4, counts as across; without it (x = 0) none is lost."""
+    """The common pull of the copies, of square sum t/s^2 > 1/4, counts as across; without it (x =
+    0) none is lost."""
     law = LinearManifold(np.r_[np.full(100, 0.01), np.zeros(200)])
     x = torch.cat([law.sample(2, seed=28), torch.zeros(1, 300)])
     assert normal_bundle_dimension(law, x, 1e-4, seed=29).rank.tolist() == [99, 99, 100]
 
 
-@pytest.mark.parametrize("network", [ResidualMLP(16, 8, 1), UNet(4, 1, 8)], ids=["ResidualMLP", "UNet"])
+@pytest.mark.parametrize(
+    "network", [ResidualMLP(16, 8, 1), UNet(4, 1, 8)], ids=["ResidualMLP", "UNet"]
+)
 def test_networks_are_denoisers(network):
     """Random networks, with parameters that require gradients: none come back."""
     generator = torch.Generator().manual_seed(28)
@@ -211,15 +256,26 @@ def test_networks_are_denoisers(network):
     estimate = effective(D, x, t, probes=4_000, seed=30)
     S = (lambda G: (G + G.mT) / 2)(spectra.jacobian(D, x, t).detach())
     assert ((estimate - trace).abs() < 5 * (2 * (S**2).sum(dim=(1, 2)) / 4_000) ** 0.5 + 1e-4).all()
-    answers = effective(D, x.float(), t), flipd(D, x.float(), t), normal_bundle_dimension(D, x, t, seed=31).size
-    assert all(a.shape == (3,) and not a.requires_grad for a in answers) and answers[0].dtype == torch.float32
+    answers = (
+        effective(D, x.float(), t),
+        flipd(D, x.float(), t),
+        normal_bundle_dimension(D, x, t, seed=31).size,
+    )
+    assert (
+        all(a.shape == (3,) and not a.requires_grad for a in answers)
+        and answers[0].dtype == torch.float32
+    )
 
 
-# Bad input ----------------------------------------------------------------------------------------------------------
+# Bad input
+# ----------------------------------------------------------------------------------------------------------
 
 
 @settings(max_examples=30, deadline=None)
-@given(estimate=st.sampled_from(ESTIMATORS), t=st.one_of(st.floats(max_value=0), st.sampled_from([np.nan, np.inf])))
+@given(
+    estimate=st.sampled_from(ESTIMATORS),
+    t=st.one_of(st.floats(max_value=0), st.sampled_from([np.nan, np.inf])),
+)
 def test_noise_is_above_zero(estimate, t):
     with pytest.raises(ValueError, match=r"t is .*allowed is one finite number above 0"):
         estimate(plain(FLAT), np.zeros((1, 8)), t)
@@ -238,7 +294,9 @@ def test_points_have_two_axes(estimate, shape):
 @settings(max_examples=30, deadline=None)
 @given(
     estimate=st.sampled_from([effective, flipd]),
-    probes=st.one_of(st.integers(max_value=0), st.floats(0.1, 9).filter(lambda p: p % 1), st.just(np.nan)),
+    probes=st.one_of(
+        st.integers(max_value=0), st.floats(0.1, 9).filter(lambda p: p % 1), st.just(np.nan)
+    ),
 )
 def test_probes_are_counted(estimate, probes):
     with pytest.raises(ValueError, match=r"probes is .*allowed are"):
@@ -254,5 +312,7 @@ def test_points_are_finite_and_fit_the_law(estimate):
 
 
 def test_one_coordinate_has_no_normal_bundle():
-    with pytest.raises(ValueError, match=r"x has shape \(1, 1\); allowed is \(n, d\) with d at least 2"):
+    with pytest.raises(
+        ValueError, match=r"x has shape \(1, 1\); allowed is \(n, d\) with d at least 2"
+    ):
         normal_bundle_dimension(lambda x, t: x, np.zeros((1, 1)), 1.0)

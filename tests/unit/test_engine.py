@@ -1,4 +1,5 @@
-"""The empirical denoiser's three ways to the same sums: fused attention, blocks, direct differences."""
+"""The empirical denoiser's three ways to the same sums: fused attention, blocks, direct
+differences."""
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ def images(N=3_000, d=60, seed=0):
 @pytest.mark.parametrize("prior", [False, True])
 @pytest.mark.parametrize("t", [1e-4, 0.01, 1.0, 100.0])
 def test_fused_attention_and_blocks_agree(t, prior, monkeypatch):
-    # The kernel that makes the engine fast is there in the tested torch; older ones may go by blocks.
+    # The kernel that makes the engine fast is there in the tested torch; older ones may go by
+    # blocks.
     assert empirical.FUSED is not None or Version(torch.__version__) < Version("2.13")
     y = images()
     p = np.arange(1.0, len(y) + 1) / (len(y) * (len(y) + 1) / 2) if prior else None
@@ -34,7 +36,8 @@ def test_fused_attention_and_blocks_agree(t, prior, monkeypatch):
 
 @pytest.mark.parametrize("t", [1e-8, 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0])
 def test_float32_is_right_at_every_noise(t):
-    """Against float64 with the same float32 data: exponents within the stated 1e-3, at points A, B and between two."""
+    """Against float64 with the same float32 data: exponents within the stated 1e-3, at points A, B
+    and between two."""
     y = images().float()
     x = torch.cat([add_noise(y[:50], t, seed=2), y[:50], (y[:50] + y[50:100]) / 2])
     single, double = Empirical(y), Empirical(y.double())
@@ -43,7 +46,9 @@ def test_float32_is_right_at_every_noise(t):
     assert (single(x, t).double() - double(x.double(), t)).norm(dim=1).max() < 2e-3 * scale
     assert torch.allclose(single.n_eff(x, t).double(), double.n_eff(x.double(), t), rtol=5e-3)
     density = double.log_density(x.double(), t)
-    assert (single.log_density(x, t).double() - density).abs().max() < 2e-3 + 1e-6 * density.abs().max()
+    assert (
+        single.log_density(x, t).double() - density
+    ).abs().max() < 2e-3 + 1e-6 * density.abs().max()
     G = double.jacobian(x.double(), t)
     assert (single.jacobian(x, t).double() - G).abs().max() < 5e-3 * max(1, float(G.abs().max()))
 
@@ -57,12 +62,15 @@ def test_direct_differences_join_smoothly(dtype, monkeypatch):
     monkeypatch.setattr(empirical, "TOLERANCE", {dtype: 0.0})
     direct = D(x, t), D.log_density(x, t), D.jacobian(x, t)
     for ours, theirs in zip(products, direct, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-9 if dtype == torch.float64 else 1e-3, atol=1e-4)
+        assert torch.allclose(
+            ours, theirs, rtol=1e-9 if dtype == torch.float64 else 1e-3, atol=1e-4
+        )
         assert ours.dtype == theirs.dtype == dtype
 
 
 def test_derivatives_pass_through():
-    """Forward mode, reverse mode and finite differences give the Jacobian; log_density's gradient is the score."""
+    """Forward mode, reverse mode and finite differences give the Jacobian; log_density's gradient
+    is the score."""
     y, t = images(300), 0.05
     D, x = Empirical(y), add_noise(y[:3], 0.05, seed=4)
     G = D.jacobian(x, t)
@@ -74,7 +82,9 @@ def test_derivatives_pass_through():
     assert torch.allclose(gradient, D.score(x, t), atol=1e-7)
 
 
-@pytest.mark.parametrize("what", ["log_density", "n_eff", "variance", "spectrum", "score", "weighted"])
+@pytest.mark.parametrize(
+    "what", ["log_density", "n_eff", "variance", "spectrum", "score", "weighted"]
+)
 @pytest.mark.parametrize("t", [0.05, 1e-8])  # by scalar products, and by direct differences
 @pytest.mark.parametrize("moved", ["x", "data"])
 def test_gradients_are_those_of_finite_differences(what, t, moved):
@@ -102,7 +112,8 @@ def test_gradients_are_those_of_finite_differences(what, t, moved):
 
 @pytest.mark.parametrize("sigma", [0.003, 0.01, 0.1])
 def test_n_eff_counts_points_that_occur_twice(sigma):
-    """At noise so small that logarithms of sums are large: fresh points, every image twice, single precision."""
+    """At noise so small that logarithms of sums are large: fresh points, every image twice, single
+    precision."""
     y = images(200, 784).float().repeat(2, 1)
     x = add_noise(images(200, 784)[:20].float(), sigma**2, seed=1)
     assert torch.allclose(Empirical(y).n_eff(x, sigma**2), torch.full((20,), 2.0), atol=1e-2)
@@ -112,10 +123,13 @@ def test_n_eff_counts_points_that_occur_twice(sigma):
 
 
 def test_no_array_of_all_weights_is_made():
-    """A hundred thousand points and a thousand queries: 800 MB of weights, a peak of a tenth of that."""
+    """A hundred thousand points and a thousand queries: 800 MB of weights, a peak of a tenth of
+    that."""
     y, x = gaussian(100_000, 8, seed=6), gaussian(1_000, 8, seed=7)
     D = Empirical(y)
-    with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+    with torch.profiler.profile(
+        profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]
+    ) as profile:
         D(x, 0.1), D.n_eff(x, 0.1), D.log_density(x, 0.1)
     largest = max(event.cpu_memory_usage for event in profile.events())
     assert largest < 80e6

@@ -12,11 +12,15 @@ from memolib.exercises import EXERCISES, check, grade
 from tools.notebooks import chapters, read
 
 SOLUTION = re.compile(r"\{solution\} (?P<label>\S+)\n.*?```python\n(?P<code>.*?)```", re.S)
-EXERCISE = re.compile(r"\{exercise\}[^\n]*\n:label: (?P<label>\S+)\n(?P<text>.*?)^````", re.S | re.M)
+EXERCISE = re.compile(
+    r"\{exercise\}[^\n]*\n:label: (?P<label>\S+)\n(?P<text>.*?)^````", re.S | re.M
+)
 
 
 def prose():
-    return "\n".join(c.source for path in chapters() for c in read(path).cells if c.cell_type == "markdown")
+    return "\n".join(
+        c.source for path in chapters() for c in read(path).cells if c.cell_type == "markdown"
+    )
 
 
 def n_eff(energies, beta):
@@ -158,17 +162,27 @@ def likes(made, fresh, data, P=None):
 
 
 def eigenvalues(x, data, t, G=1.0):
-    return np.linalg.eigvalsh(covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x))))
+    return np.linalg.eigvalsh(
+        covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x)))
+    )
 
 
 WRONG = {
     "rem-effective-levels": [
-        (lambda energies, beta: 1 / np.sum((np.exp(-beta * energies) / np.exp(-beta * energies).sum()) ** 2), "lowest"),
+        (
+            lambda energies, beta: (
+                1 / np.sum((np.exp(-beta * energies) / np.exp(-beta * energies).sum()) ** 2)
+            ),
+            "lowest",
+        ),
         (lambda energies, beta: 1 / n_eff(energies, beta), "1/Y"),
         (lambda energies, beta: n_eff(-energies, beta), "sign"),
         (lambda energies, beta: n_eff(energies, 1 / beta), "temperature"),
         (lambda energies, beta: 2 * n_eff(energies, beta), "factor 2"),
-        (lambda energies, beta: 1 / np.exp(-beta * (energies - energies.min())).max(), "values differ"),
+        (
+            lambda energies, beta: 1 / np.exp(-beta * (energies - energies.min())).max(),
+            "values differ",
+        ),
         (lambda energies, beta: energies, "shape"),
     ],
     "rem-levels-needed": [
@@ -183,7 +197,9 @@ WRONG = {
         (lambda beta, N, v: -log_z(beta, N, v) / beta, "free energy"),
         (lambda beta, N, v: log_z(np.sqrt(beta), N, v), "values differ"),
         (
-            lambda beta, N, v: np.log(N) + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) ** 2 * v / 2,
+            lambda beta, N, v: (
+                np.log(N) + np.minimum(beta, np.sqrt(2 * np.log(N) / v)) ** 2 * v / 2
+            ),
             "still grows with beta",
         ),
         (lambda beta, N, v: np.float64(1.0), "shape"),
@@ -194,20 +210,35 @@ WRONG = {
         (lambda beta, N, v: np.maximum(1 - np.abs(norm.ppf(1 / N)) / beta, 0), "root"),
     ],
     "rem-digit-temperature": [
-        (lambda energies, n_eff: 1 / temperature(globals()["n_eff"], energies, n_eff), "inverse temperature"),
-        (lambda energies, n_eff: np.sqrt(temperature(globals()["n_eff"], energies, n_eff)), "variance"),
+        (
+            lambda energies, n_eff: 1 / temperature(globals()["n_eff"], energies, n_eff),
+            "inverse temperature",
+        ),
+        (
+            lambda energies, n_eff: np.sqrt(temperature(globals()["n_eff"], energies, n_eff)),
+            "variance",
+        ),
         (lambda energies, n_eff: temperature(exp_entropy, energies, n_eff), "1/Y"),
         (lambda energies, n_eff: temperature(globals()["n_eff"], energies / 2, n_eff), "halved"),
     ],
     "cond-ess": [
         (lambda w: np.exp(w).sum() ** 2 / (np.exp(w) ** 2).sum(), "overflow"),
-        (lambda w: (np.exp(2 * (w - w.max()))).sum() / np.exp(w - w.max()).sum() ** 2, "upside down"),
+        (
+            lambda w: (np.exp(2 * (w - w.max()))).sum() / np.exp(w - w.max()).sum() ** 2,
+            "upside down",
+        ),
         (lambda w: np.exp(w - w.max()).sum() / np.exp(2 * (w - w.max())).sum(), "values differ"),
     ],
     "cond-entropy-exercise": [
         (lambda beta, E: np.log(np.exp(-beta * (E - E.min())).mean()), "values differ"),
-        (lambda beta, E: np.log(np.exp(-beta * (E - E.min())).sum()) - beta * E.min(), "mean energy"),
-        (lambda beta, E: np.log(len(E)) + np.log(np.exp(-beta * E).mean()) + beta * E.mean(), "not finite"),
+        (
+            lambda beta, E: np.log(np.exp(-beta * (E - E.min())).sum()) - beta * E.min(),
+            "mean energy",
+        ),
+        (
+            lambda beta, E: np.log(len(E)) + np.log(np.exp(-beta * E).mean()) + beta * E.mean(),
+            "not finite",
+        ),
     ],
     "cond-critical": [
         (lambda m, N: 1 / (N ** (2 / m) - 1), "typical points"),
@@ -248,8 +279,14 @@ WRONG = {
     ],
     "noise-mixture-exercise": [
         (lambda x, t, m, v, w: naive_mixture(x, t, m, v, w, np.ones_like(v)), "normalisation"),
-        (lambda x, t, m, v, w: naive_mixture(x, t**2, m, v, w, np.sqrt(v + t**2)), "variance or its root"),
-        (lambda x, t, m, v, w: naive_mixture(x, t, m, v, np.ones_like(w), np.sqrt(v + t)), "weights of the components"),
+        (
+            lambda x, t, m, v, w: naive_mixture(x, t**2, m, v, w, np.sqrt(v + t**2)),
+            "variance or its root",
+        ),
+        (
+            lambda x, t, m, v, w: naive_mixture(x, t, m, v, np.ones_like(w), np.sqrt(v + t)),
+            "weights of the components",
+        ),
         (lambda x, t, m, v, w: x + naive_mixture(x, t, m, v, w, np.sqrt(v + t)), "values differ"),
     ],
     "noise-heun": [
@@ -274,30 +311,53 @@ WRONG = {
     "emp-score": [
         (lambda x, data, t: stable_weights(x, data, t) @ data, "this is the denoiser"),
         (lambda x, data, t: (softmax_weights(x, data, t) @ data - x) / t, "underflow"),
-        (lambda x, data, t: (stable_weights(x, data, t) @ data - x) / np.sqrt(t), "variance or its root"),
+        (
+            lambda x, data, t: (stable_weights(x, data, t) @ data - x) / np.sqrt(t),
+            "variance or its root",
+        ),
         (lambda x, data, t: (x - stable_weights(x, data, t) @ data) / t, "sign"),
         (lambda x, data, t: ((stable_weights(x, data, t) @ data - x) / t).T, "shape"),
-        (lambda x, data, t: (stable_weights(x, data, t) @ data * len(data) - x) / t, "values differ"),
+        (
+            lambda x, data, t: (stable_weights(x, data, t) @ data * len(data) - x) / t,
+            "values differ",
+        ),
     ],
     "emp-points-needed": [
         (lambda variances, t: np.log(1 + variances / t[:, None]).sum(axis=1), "half"),
-        (lambda variances, t: np.log(1 + variances**2 / t[:, None]).sum(axis=1) / 2, "variances or their roots"),
+        (
+            lambda variances, t: np.log(1 + variances**2 / t[:, None]).sum(axis=1) / 2,
+            "variances or their roots",
+        ),
         (lambda variances, t: np.log(1 + variances[:, None] / t).sum(axis=1) / 2, "shape"),
         (lambda variances, t: np.sqrt(np.prod(1 + variances / t[:, None], axis=1)), "ln N"),
     ],
     "emp-ratio": [
-        (lambda samples, data: squared(samples, data)[:, 0] / squared(samples, data)[:, 1], "squared"),
-        (lambda samples, data: np.sqrt(squared(samples, data)[:, 1] / squared(samples, data)[:, 0]), "upside down"),
+        (
+            lambda samples, data: squared(samples, data)[:, 0] / squared(samples, data)[:, 1],
+            "squared",
+        ),
+        (
+            lambda samples, data: np.sqrt(
+                squared(samples, data)[:, 1] / squared(samples, data)[:, 0]
+            ),
+            "upside down",
+        ),
         (lambda samples, data: np.sqrt(squared(data, samples)[:, 0]), "shape"),
     ],
     "coll-speciation-exercise": [
-        (lambda data, a, b: np.linalg.eigvalsh(np.cov(data.T, bias=True)).max() - 1, "largest eigenvalue"),
+        (
+            lambda data, a, b: np.linalg.eigvalsh(np.cov(data.T, bias=True)).max() - 1,
+            "largest eigenvalue",
+        ),
         (lambda data, a, b: np.log((data @ (b - a) / np.linalg.norm(b - a)).var()) / 2, "Ornstein"),
         (lambda data, a, b: ((b - a) ** 2).sum() / 4, "values differ"),
     ],
     "coll-agreement": [
         (lambda w, labels: (np.exp(w) / np.exp(w).sum(axis=1, keepdims=True)) ** 2, "shape"),
-        (lambda w, labels: class_agreement(np.exp(w) / np.exp(w).sum(1, keepdims=True), labels), "not finite"),
+        (
+            lambda w, labels: class_agreement(np.exp(w) / np.exp(w).sum(1, keepdims=True), labels),
+            "not finite",
+        ),
         (lambda w, labels: class_agreement(softmax(w, axis=1), labels)[:, ::-1], "exchanged"),
         (lambda w, labels: class_agreement(softmax(w, axis=1), labels).T, "shape"),
     ],
@@ -307,18 +367,29 @@ WRONG = {
         (lambda m, t: np.log10(m / 2 * (1 + 1 / t)), "values differ"),
     ],
     "gaps-edges": [
-        (lambda m, d, s2: s2 * np.array([(1 - np.sqrt(m / d)) ** 2, (1 + np.sqrt(m / d)) ** 2]), "d/m is missing"),
+        (
+            lambda m, d, s2: s2 * np.array([(1 - np.sqrt(m / d)) ** 2, (1 + np.sqrt(m / d)) ** 2]),
+            "d/m is missing",
+        ),
         (lambda m, d, s2: s2 * d / m * np.array([1 - m / d, 1 + m / d]), "values differ"),
         (lambda m, d, s2: s2 * d / m * (1 + np.sqrt(m / d)) ** 2, "shape"),
     ],
     "gaps-widest": [
         (lambda u, v: np.stack([(u + v) / 2, (u - v) / (u + v)]), "values differ"),
         (lambda u, v: np.stack([np.sqrt(u * v), u / (u + v) - v / (u + v)]), "values differ"),
-        (lambda u, v: np.stack([np.sqrt(u * v), u / (u + np.sqrt(u * v)) - v / (v + np.sqrt(u * v))], axis=1), "shape"),
+        (
+            lambda u, v: np.stack(
+                [np.sqrt(u * v), u / (u + np.sqrt(u * v)) - v / (v + np.sqrt(u * v))], axis=1
+            ),
+            "shape",
+        ),
     ],
     "gaps-stack-exercise": [
         (lambda G, x, t: (G - np.eye(len(x))) @ (G - np.eye(len(x))) / t, "mean score is missing"),
-        (lambda G, x, t: np.outer((G - np.eye(len(x))) @ x, (G - np.eye(len(x))) @ x) / t**2, "values differ"),
+        (
+            lambda G, x, t: np.outer((G - np.eye(len(x))) @ x, (G - np.eye(len(x))) @ x) / t**2,
+            "values differ",
+        ),
         (lambda G, x, t: (G - np.eye(len(x))) @ x / t, "shape"),
     ],
     "ld-jacobian-exercise": [
@@ -335,27 +406,62 @@ WRONG = {
     ],
     "ld-absolute-loss": [
         (lambda u, chi2, Y: Y * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "relative"),
-        (lambda u, chi2, Y: Y * u * (1 + u + chi2 * u / (1 + 2 * u)) / (1 + u) / (1 + 2 * u), "points A"),
-        (lambda u, chi2, Y: u / (1 + u) * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "missing"),
-        (lambda u, chi2, Y: Y * u / (1 + u) * (1 / (1 + u) + 2 * chi2 * u / (1 + 2 * u) ** 2), "values differ"),
+        (
+            lambda u, chi2, Y: Y * u * (1 + u + chi2 * u / (1 + 2 * u)) / (1 + u) / (1 + 2 * u),
+            "points A",
+        ),
+        (
+            lambda u, chi2, Y: u / (1 + u) * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2),
+            "missing",
+        ),
+        (
+            lambda u, chi2, Y: Y * u / (1 + u) * (1 / (1 + u) + 2 * chi2 * u / (1 + 2 * u) ** 2),
+            "values differ",
+        ),
     ],
     "ld-alive": [
         (lambda x, data, t, variances: eigenvalues(x, data, t), "whiten first"),
-        (lambda x, data, t, variances: eigenvalues(x, data, t, variances / (t + variances)) * t, "over t"),
-        (lambda x, data, t, variances: eigenvalues(x, data, t, variances), "not with the variances"),
-        (lambda x, data, t, variances: (eigenvalues(x, data, t, variances / (t + variances)) > 0.5).sum(), "shape"),
+        (
+            lambda x, data, t, variances: eigenvalues(x, data, t, variances / (t + variances)) * t,
+            "over t",
+        ),
+        (
+            lambda x, data, t, variances: eigenvalues(x, data, t, variances),
+            "not with the variances",
+        ),
+        (
+            lambda x, data, t, variances: (
+                eigenvalues(x, data, t, variances / (t + variances)) > 0.5
+            ).sum(),
+            "shape",
+        ),
     ],
     "curved-circle": [
-        (lambda x, R, t: R / np.sqrt(x @ x) * across(x) + t / 2 * np.outer(x, x) / (x @ x) ** 2, "small noise"),
+        (
+            lambda x, R, t: R / np.sqrt(x @ x) * across(x) + t / 2 * np.outer(x, x) / (x @ x) ** 2,
+            "small noise",
+        ),
         (lambda x, R, t: R / np.sqrt(x @ x) * (1 - rho(x, R, t)) * across(x), "values differ"),
-        (lambda x, R, t: R * rho(x, R, t) / np.sqrt(x @ x) * across(x), "across the circle is not 0"),
+        (
+            lambda x, R, t: R * rho(x, R, t) / np.sqrt(x @ x) * across(x),
+            "across the circle is not 0",
+        ),
         (lambda x, R, t: R * rho(x, R, t) / np.sqrt(x @ x), "shape"),
     ],
     "curved-tangent": [
-        (lambda z, F: np.linalg.svd(F / np.cosh(F @ z)[:, None] ** 2, compute_uv=False), "square them"),
+        (
+            lambda z, F: np.linalg.svd(F / np.cosh(F @ z)[:, None] ** 2, compute_uv=False),
+            "square them",
+        ),
         (lambda z, F: np.linalg.eigvalsh(F.T @ F)[::-1], "slope of tanh"),
-        (lambda z, F: np.linalg.svd(np.tanh(F @ z)[:, None] * F, compute_uv=False) ** 2, "values differ"),
-        (lambda z, F: np.linalg.eigvalsh((F / np.cosh(F @ z)[:, None] ** 2).T @ F), "values differ"),
+        (
+            lambda z, F: np.linalg.svd(np.tanh(F @ z)[:, None] * F, compute_uv=False) ** 2,
+            "values differ",
+        ),
+        (
+            lambda z, F: np.linalg.eigvalsh((F / np.cosh(F @ z)[:, None] ** 2).T @ F),
+            "values differ",
+        ),
         (lambda z, F: np.linalg.eigvalsh(F @ F.T), "shape"),
     ],
     "curved-local-exercise": [
@@ -374,8 +480,14 @@ WRONG = {
     "train-coefficients": [
         (lambda t, s: [s / (s + t), np.sqrt(s * t / (s + t)), (s + t) ** -0.5], "variance"),
         (lambda t, s: [s**2 / (s**2 + t), s**2 * t / (s**2 + t), 1 / (s**2 + t)], "take roots"),
-        (lambda t, s: [s**2 / (s**2 + t), (s**2 + t) ** -0.5, s * np.sqrt(t / (s**2 + t))], "order is"),
-        (lambda t, s: [t / (s**2 + t), s * np.sqrt(t / (s**2 + t)), (s**2 + t) ** -0.5], "not the noise's"),
+        (
+            lambda t, s: [s**2 / (s**2 + t), (s**2 + t) ** -0.5, s * np.sqrt(t / (s**2 + t))],
+            "order is",
+        ),
+        (
+            lambda t, s: [t / (s**2 + t), s * np.sqrt(t / (s**2 + t)), (s**2 + t) ** -0.5],
+            "not the noise's",
+        ),
         (lambda t, s: [s**2 / (s**2 + t), np.sqrt(t), (s**2 + t) ** -0.5], "values differ"),
     ],
     "train-strata": [
@@ -388,32 +500,61 @@ WRONG = {
     "train-memory": [
         (lambda steps, a: np.prod([(1 + k) / (10 + k) for k in range(steps)]), "minimum"),
         (lambda steps, a: a**steps, "constant share"),
-        (lambda steps, a: np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps + 1)]), "count from 0"),
-        (lambda steps, a: 1 - np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps)]), "forgotten"),
+        (
+            lambda steps, a: np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps + 1)]),
+            "count from 0",
+        ),
+        (
+            lambda steps, a: 1 - np.prod([min(a, (1 + k) / (10 + k)) for k in range(steps)]),
+            "forgotten",
+        ),
         (lambda steps, a: [min(a, (1 + k) / (10 + k)) for k in range(steps)], "shape"),
     ],
     "train-distance": [
-        (lambda answer, x, y, t: (gap(answer, x, y, t) ** 2).sum() / (gap(x, x, y, t) ** 2).sum(), "take the root"),
         (
-            lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t)) / np.linalg.norm(gap(0 * x, x, y, t)),
+            lambda answer, x, y, t: (
+                (gap(answer, x, y, t) ** 2).sum() / (gap(x, x, y, t) ** 2).sum()
+            ),
+            "take the root",
+        ),
+        (
+            lambda answer, x, y, t: (
+                np.linalg.norm(gap(answer, x, y, t)) / np.linalg.norm(gap(0 * x, x, y, t))
+            ),
             "not |D|",
         ),
         (
             lambda answer, x, y, t: (
-                np.linalg.norm(gap(answer, x, y, t), axis=1) / np.linalg.norm(gap(x, x, y, t), axis=1)
+                np.linalg.norm(gap(answer, x, y, t), axis=1)
+                / np.linalg.norm(gap(x, x, y, t), axis=1)
             ).mean(),
             "mean of ratios",
         ),
         (
-            lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t / 2)) / np.linalg.norm(gap(x, x, y, t / 2)),
+            lambda answer, x, y, t: (
+                np.linalg.norm(gap(answer, x, y, t / 2)) / np.linalg.norm(gap(x, x, y, t / 2))
+            ),
             "t a variance",
         ),
         (lambda answer, x, y, t: np.linalg.norm(gap(answer, x, y, t)), "values differ"),
     ],
     "cap-copies": [
-        (lambda made, fresh, data: (d1_d2(made, data) < np.quantile(d1_d2(made, data), 0.01)).mean(), "generated"),
-        (lambda made, fresh, data: (d1_d2(made, data) < np.median(d1_d2(fresh, data))).mean(), "percentile is asked"),
-        (lambda made, fresh, data: (d1_d2(made, data) >= np.quantile(d1_d2(fresh, data), 0.01)).mean(), "small"),
+        (
+            lambda made, fresh, data: (
+                d1_d2(made, data) < np.quantile(d1_d2(made, data), 0.01)
+            ).mean(),
+            "generated",
+        ),
+        (
+            lambda made, fresh, data: (d1_d2(made, data) < np.median(d1_d2(fresh, data))).mean(),
+            "percentile is asked",
+        ),
+        (
+            lambda made, fresh, data: (
+                d1_d2(made, data) >= np.quantile(d1_d2(fresh, data), 0.01)
+            ).mean(),
+            "small",
+        ),
         (lambda made, fresh, data: np.quantile(d1_d2(fresh, data), 0.01), "threshold"),
         (lambda made, fresh, data: (d1_d2(made, data) < 0.3).mean(), "values differ"),
     ],
@@ -424,36 +565,68 @@ WRONG = {
         (lambda N, share, level: N[share > level][-1], "values differ"),
     ],
     "cap-exponent": [
-        (lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std(ddof=1)], "root of their number"),
-        (lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std() / len(steps.T) ** 0.5], "ddof=1"),
+        (
+            lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std(ddof=1)],
+            "root of their number",
+        ),
+        (
+            lambda N, steps: [fits(N, steps).mean(), fits(N, steps).std() / len(steps.T) ** 0.5],
+            "ddof=1",
+        ),
         (lambda N, steps: fits(N, steps).mean(), "shape"),
         (lambda N, steps: [fits(N, steps).mean(), 0.0], "values differ"),
     ],
     "cap-likeness": [
-        (lambda a, b: [np.median((a * b).sum(1)), np.median((a * np.roll(b, -1, 0)).sum(1))], "both lengths"),
+        (
+            lambda a, b: [np.median((a * b).sum(1)), np.median((a * np.roll(b, -1, 0)).sum(1))],
+            "both lengths",
+        ),
         (lambda a, b: [cosines(a, b).mean(), cosines(a, np.roll(b, -1, 0)).mean()], "not the mean"),
-        (lambda a, b: [np.median(cosines(a, b)), np.median(cosines(a, np.roll(b, 1, 0)))], "roll by -1"),
-        (lambda a, b: [np.median(cosines(a, np.roll(b, -1, 0))), np.median(cosines(a, b))], "order is"),
+        (
+            lambda a, b: [np.median(cosines(a, b)), np.median(cosines(a, np.roll(b, 1, 0)))],
+            "roll by -1",
+        ),
+        (
+            lambda a, b: [np.median(cosines(a, np.roll(b, -1, 0))), np.median(cosines(a, b))],
+            "order is",
+        ),
         (lambda a, b: [np.median(cosines(a, b)), 0.0], "values differ"),
     ],
     "img-kept": [
-        (lambda G, R, V: np.ones(V.shape[1]) * np.trace(V.T @ G @ V) / np.trace(V.T @ R @ V), "each is asked"),
+        (
+            lambda G, R, V: np.ones(V.shape[1]) * np.trace(V.T @ G @ V) / np.trace(V.T @ R @ V),
+            "each is asked",
+        ),
         (lambda G, R, V: np.diag(V.T @ R @ V) / np.diag(V.T @ G @ V), "upside down"),
         (lambda G, R, V: np.sqrt(((G @ V) ** 2).sum(0) / ((R @ V) ** 2).sum(0)), "along v"),
         (lambda G, R, V: np.diag(V.T @ G @ V), "divide by"),
         (lambda G, R, V: np.diag(V.T @ np.linalg.inv(R) @ G @ V), "values differ"),
     ],
     "img-trace": [
-        (lambda product, v: [quadratic(product, v).mean(), quadratic(product, v).std(ddof=1)], "one probe"),
-        (lambda product, v: [quadratic(product, v).mean(), quadratic(product, v).std() / len(v) ** 0.5], "ddof=1"),
+        (
+            lambda product, v: [quadratic(product, v).mean(), quadratic(product, v).std(ddof=1)],
+            "one probe",
+        ),
+        (
+            lambda product, v: [
+                quadratic(product, v).mean(),
+                quadratic(product, v).std() / len(v) ** 0.5,
+            ],
+            "ddof=1",
+        ),
         (lambda product, v: quadratic(product, v).mean(), "shape"),
-        (lambda product, v: [sum(product(e)[i] for i, e in enumerate(np.eye(v.shape[1]))), 0.0], "values differ"),
+        (
+            lambda product, v: [sum(product(e)[i] for i, e in enumerate(np.eye(v.shape[1]))), 0.0],
+            "values differ",
+        ),
     ],
     "img-prominent": [
         (lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k))), "leave out"),
         (lambda made, fresh, data, k: np.mean(likes(made, fresh, data)), "copies as a whole"),
         (
-            lambda made, fresh, data, k: np.mean(likes(made, fresh, data) & ~likes(made, fresh, data, pcs(data, k))),
+            lambda made, fresh, data, k: np.mean(
+                likes(made, fresh, data) & ~likes(made, fresh, data, pcs(data, k))
+            ),
             "other way round",
         ),
         (
@@ -462,10 +635,16 @@ WRONG = {
             ),
             "first k coordinates",
         ),
-        (lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k + 1))), "values differ"),
+        (
+            lambda made, fresh, data, k: np.mean(likes(made, fresh, data, pcs(data, k + 1))),
+            "values differ",
+        ),
     ],
     "det-found": [
-        (lambda seen, fresh, a: np.mean(seen > np.sort(seen)[int((1 - a) * len(seen))]), "values differ"),
+        (
+            lambda seen, fresh, a: np.mean(seen > np.sort(seen)[int((1 - a) * len(seen))]),
+            "values differ",
+        ),
         (lambda seen, fresh, a: np.mean(seen > np.quantile(seen, 1 - a)), "quantile of the fresh"),
         (lambda seen, fresh, a: np.mean(seen > np.quantile(fresh, a)), "1 - accused"),
         (lambda seen, fresh, a: 1 - np.mean(seen > np.quantile(fresh, 1 - a)), "higher numbers"),
@@ -475,9 +654,17 @@ WRONG = {
     "det-flipd": [
         (lambda x, s2, t: np.ones(len(x)) * np.sum(1 / (1 + t / s2)), "tr G alone"),
         (lambda x, s2, t: np.sum(x**2 * t / (s2 + t) ** 2, axis=1), "add tr G"),
-        (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2 / (s2 + t) ** 2, axis=1), "not by t squared"),
+        (
+            lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2 / (s2 + t) ** 2, axis=1),
+            "not by t squared",
+        ),
         (lambda x, s2, t: np.ones(len(x)) * np.sum(1 - (t / (s2 + t)) ** 2), "at each point"),
-        (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum((x * s2 / (s2 + t)) ** 2 / t, axis=1), "not -g x"),
+        (
+            lambda x, s2, t: (
+                np.sum(1 / (1 + t / s2)) + np.sum((x * s2 / (s2 + t)) ** 2 / t, axis=1)
+            ),
+            "not -g x",
+        ),
         (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2, axis=1), "values differ"),
     ],
     "det-two": [
@@ -492,7 +679,10 @@ WRONG = {
         (lambda y, s2, t, N: 1 - own_weight(y, s2, t, N - 1), "all others"),
         (lambda y, s2, t, N: own_weight(y, s2, t, N), "N - 1"),
         (lambda y, s2, t, N: own_weight(y, s2, t, (N - 1) * np.exp(len(s2) / 2)), "noisy point"),
-        (lambda y, s2, t, N: own_weight(y * ((s2 + t) / s2) ** 0.5, s2, t, N - 1), "divided by s_k"),
+        (
+            lambda y, s2, t, N: own_weight(y * ((s2 + t) / s2) ** 0.5, s2, t, N - 1),
+            "divided by s_k",
+        ),
         (lambda y, s2, t, N: (lambda p: p / (1 - p))(own_weight(y, s2, t, N - 1)), "ratio/"),
         (lambda y, s2, t, N: own_weight(y, s2, 2 * t, N - 1), "values differ"),
     ],
@@ -505,7 +695,9 @@ def solutions() -> dict[str, str]:
 
 def stubs() -> dict[str, str]:
     """Give the function's name that the notebook's cell hands to the check, by label."""
-    code = "\n".join(c.source for path in chapters() for c in read(path).cells if c.cell_type == "code")
+    code = "\n".join(
+        c.source for path in chapters() for c in read(path).cells if c.cell_type == "code"
+    )
     return dict(re.findall(r'^check\("(\S+)", (\w+)\)', code, re.M))
 
 
@@ -539,7 +731,9 @@ def test_the_blank_stub_is_told_to_return(label, capsys):
     assert capsys.readouterr().out.startswith(f"✘ {label}")
 
 
-@pytest.mark.parametrize(("label", "answer", "reason"), [(k, f, r) for k, v in WRONG.items() for f, r in v])
+@pytest.mark.parametrize(
+    ("label", "answer", "reason"), [(k, f, r) for k, v in WRONG.items() for f, r in v]
+)
 def test_wrong_answers_are_refused_for_the_right_reason(label, answer, reason):
     passed, message = grade(label, answer)
     assert not passed

@@ -42,7 +42,9 @@ def shown(monkeypatch):
 
 
 def payload(element):
-    return json.loads(gzip.decompress(base64.b64decode(re.search(r"octet-stream\">(.*?)<", element)[1])))
+    return json.loads(
+        gzip.decompress(base64.b64decode(re.search(r"octet-stream\">(.*?)<", element)[1]))
+    )
 
 
 def test_live_kernel_moves_every_slider(monkeypatch, shown):
@@ -71,7 +73,9 @@ def test_front_ends_without_widgets_get_picture_and_sentence(monkeypatch):
     """One bundle, drawn once; the sliders are ranked first by all front ends that know them."""
     monkeypatch.delenv("MEMOLIB_EXPLORE", raising=False)
     sent = []
-    monkeypatch.setattr("IPython.display.display", lambda *args, **options: sent.append((args, options)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda *args, **options: sent.append((args, options))
+    )
     calls = []
 
     def counted(a, b):
@@ -86,8 +90,15 @@ def test_front_ends_without_widgets_get_picture_and_sentence(monkeypatch):
     assert options["metadata"] == {"image/png": {"alt": bundle["text/plain"]}}
     assert base64.b64decode(bundle["image/png"]).startswith(b"\x89PNG")
     view = bundle["application/vnd.jupyter.widget-view+json"]
-    box = ipywidgets.Widget.widgets[view["model_id"]] if hasattr(ipywidgets.Widget, "widgets") else None
-    assert view == {"version_major": 2, "version_minor": 0, "model_id": view["model_id"]} and view["model_id"]
+    box = (
+        ipywidgets.Widget.widgets[view["model_id"]]
+        if hasattr(ipywidgets.Widget, "widgets")
+        else None
+    )
+    assert (
+        view == {"version_major": 2, "version_minor": 0, "model_id": view["model_id"]}
+        and view["model_id"]
+    )
     assert box is None or isinstance(box, ipywidgets.VBox)
     json.dumps(bundle)  # as the kernel sends it
 
@@ -108,8 +119,12 @@ def test_an_error_of_draw_stands_in_the_sentences_place(monkeypatch):
     for _ in range(3):
         sliders[1].value = 3000
         text = html.unescape(sentence.value)
-        assert text.startswith("No figure for start a = 1, end b (units) = 3,000: ZeroDivisionError: ")
-        assert "in fails_at_three_thousand" in text and "memolib/explore.py" not in text  # its line, not ours
+        assert text.startswith(
+            "No figure for start a = 1, end b (units) = 3,000: ZeroDivisionError: "
+        )
+        assert (
+            "in fails_at_three_thousand" in text and "memolib/explore.py" not in text
+        )  # its line, not ours
         assert picture.layout.visibility == "hidden"
         sliders[1].value = 20
         assert sentence.value == good and picture.layout.visibility == "visible"
@@ -129,12 +144,16 @@ def test_an_error_at_the_start_is_sent_as_text(monkeypatch, shown):
     assert "ZeroDivisionError" in shown[0]["text/plain"] and not plt.get_fignums()
 
 
-@pytest.mark.parametrize("drawn", [lambda: plt.figure(), lambda: (plt.figure(), 3), lambda: None, lambda: ("a", "b")])
+@pytest.mark.parametrize(
+    "drawn", [lambda: plt.figure(), lambda: (plt.figure(), 3), lambda: None, lambda: ("a", "b")]
+)
 def test_what_is_no_figure_and_sentence_is_refused(monkeypatch, drawn):
     figure = explore(lambda a: drawn(), labels=LABELS, a=[0, 1])
     with pytest.raises(ValueError, match=r"draw gave \w+; allowed is `return figure, sentence`"):
         figure.render("png", a=0)
-    assert "allowed is `return figure, sentence`" in html.unescape(figure.widget().children[-1].value)
+    assert "allowed is `return figure, sentence`" in html.unescape(
+        figure.widget().children[-1].value
+    )
     assert not plt.get_fignums()
 
 
@@ -180,14 +199,19 @@ def test_frames_need_no_kernel(monkeypatch, shown, image, start):
     assert set(bundle) == {"text/html", "text/plain"}
     element = bundle["text/html"]
     data = payload(element)
-    assert data["sliders"] == [{"label": "end b (units)", "values": ["1", "20", "3,000"], "start": 1}]
+    assert data["sliders"] == [
+        {"label": "end b (units)", "values": ["1", "20", "3,000"], "start": 1}
+    ]
     assert data["sentences"][2] == "A line from 0.50 to 3000.00 <on> one axis"
     assert 'alt="A line from 0.50 to 20.00 &lt;on&gt; one axis"' in element
     assert "Fixed here: start a = 0.5." in element
     first = base64.b64decode(re.search(r"base64,([^\"]+)\"", element)[1])
     assert first.startswith(start)
     if image == "svg":
-        frames = ["\n".join(data["frames"]["lines"][i] for i in index) for index in data["frames"]["index"]]
+        frames = [
+            "\n".join(data["frames"]["lines"][i] for i in index)
+            for index in data["frames"]["index"]
+        ]
         assert frames[1].encode() == first and len(set(frames)) == 3
     else:
         frames = [base64.b64decode(f) for f in data["frames"]["base64"]]

@@ -51,7 +51,12 @@ def test_files_are_the_same_in_every_locale(tmp_path):
     path = tmp_path / "text"
     write_text(path, "β")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))}
-    env |= {"PYTHONPATH": os.pathsep.join(sys.path), "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    env |= {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "LC_ALL": "C",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONUTF8": "0",
+    }
     subprocess.run([sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning", "-c", code, path],
                    env=env, check=True)  # fmt: skip
     assert path.read_bytes() == "β✔".encode()

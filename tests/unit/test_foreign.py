@@ -1,4 +1,5 @@
-"""The door: a zoo of other people's models, each through every public function: right, or refused by name."""
+"""The door: a zoo of other people's models, each through every public function: right, or refused
+by name."""
 
 import types
 
@@ -65,7 +66,8 @@ class Training(Module):
         self.norm = nn.BatchNorm1d(D, affine=False, dtype=torch.float64)
 
     def forward(self, x, t):
-        # in evaluation mode, with its first running averages, the norm does nothing but its small epsilon
+        # in evaluation mode, with its first running averages, the norm does nothing but its small
+        # epsilon
         return super().forward(self.dropout(self.norm(x) * (1 + self.norm.eps) ** 0.5), t)
 
 
@@ -87,7 +89,10 @@ class Attention(nn.Module):
     def __init__(self):
         super().__init__()
         torch.manual_seed(0)
-        self.lift, self.inner = nn.Linear(1, 8, dtype=torch.float64), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.lift, self.inner = (
+            nn.Linear(1, 8, dtype=torch.float64),
+            nn.MultiheadAttention(8, 2, batch_first=True),
+        )
         self.inner.double()
         self.out = nn.Linear(8, 1, dtype=torch.float64)
 
@@ -105,13 +110,17 @@ class PlainAttention(Attention):
         return self.out(w @ h)[:, :, 0] / (1 + t)
 
 
-ABAR = np.linspace(0.999, 0.05, 200)  # a variance-preserving schedule; t = (1 - ABAR)/ABAR from .001 to 19
+ABAR = np.linspace(
+    0.999, 0.05, 200
+)  # a variance-preserving schedule; t = (1 - ABAR)/ABAR from .001 to 19
 TIMES = (1 - ABAR) / ABAR
 
 
 def variance(k):
     """Noise variance of a (fractional) step."""
-    return torch.exp(torch.from_numpy(np.interp(np.atleast_1d(k), np.arange(200), np.log(TIMES)))).reshape(np.shape(k))
+    return torch.exp(
+        torch.from_numpy(np.interp(np.atleast_1d(k), np.arange(200), np.log(TIMES)))
+    ).reshape(np.shape(k))
 
 
 def on_schedule(z, k):
@@ -156,16 +165,26 @@ GOOD = {
     "a function without gradients": lambda: torch.no_grad()(lambda x, t: truth(x, t)),
     "in double precision": lambda: Module().double(),
     "in single precision": lambda: Module(torch.float32),
-    "in half precision": lambda: as_denoiser(lambda x, t: truth(x.float(), t).to(x), dtype=torch.bfloat16),
+    "in half precision": lambda: as_denoiser(
+        lambda x, t: truth(x.float(), t).to(x), dtype=torch.bfloat16
+    ),
     "noise": lambda: as_denoiser(lambda x, t: (x - truth(x, t)) / t**0.5, predicts="noise"),
     "score": lambda: as_denoiser(lambda x, t: (truth(x, t) - x) / t, predicts="score"),
     "of sigma": lambda: as_denoiser(lambda x, s: truth(x, s**2), time="sigma"),
     "wants a tensor": lambda: as_denoiser(lambda x, t: truth(x, t.log().exp()), time_as="scalar"),
     "wants a column": lambda: as_denoiser(lambda x, t: truth(x, t[:, None]), time_as="each"),
-    "noise of a step": lambda: as_denoiser(noise_of_step, predicts="noise", time="step", schedule=ABAR),
-    "velocity of a step": lambda: as_denoiser(velocity, predicts="velocity", time="step", schedule=ABAR),
-    "score of a step": lambda: as_denoiser(score_of_step, predicts="score", time="step", schedule=ABAR),
-    "of images": lambda: as_denoiser(lambda x, t: truth(x.flatten(1), t).reshape(x.shape), shape=(1, 2, 2)),
+    "noise of a step": lambda: as_denoiser(
+        noise_of_step, predicts="noise", time="step", schedule=ABAR
+    ),
+    "velocity of a step": lambda: as_denoiser(
+        velocity, predicts="velocity", time="step", schedule=ABAR
+    ),
+    "score of a step": lambda: as_denoiser(
+        score_of_step, predicts="score", time="step", schedule=ABAR
+    ),
+    "of images": lambda: as_denoiser(
+        lambda x, t: truth(x.flatten(1), t).reshape(x.shape), shape=(1, 2, 2)
+    ),
     "attention": Attention,
     "attention in a function": lambda: (lambda net: lambda x, t: net(x, t))(Attention()),
 }
@@ -175,7 +194,11 @@ GOOD = {
 @pytest.mark.parametrize("name", GOOD)
 def test_good_models_are_answered_rightly(name, function):
     """As the truth in plain torch operations; in the model's own precision."""
-    if name == "in half precision" and function in ("normal_bundle", "normal_bundle_dimension", "leading"):
+    if name == "in half precision" and function in (
+        "normal_bundle",
+        "normal_bundle_dimension",
+        "leading",
+    ):
         tolerance = 0.05
     else:
         tolerance = {"in single precision": 1e-4, "in half precision": 0.03}.get(name, 1e-7)
@@ -188,7 +211,9 @@ def test_good_models_are_answered_rightly(name, function):
     assert torch.allclose(found, expected, atol=tolerance), (found - expected).abs().max()
     assert torch.equal(x, X)
     if isinstance(model, nn.Module):
-        assert all(map(torch.equal, before, model.parameters())) and modes == [m.training for m in model.modules()]
+        assert all(map(torch.equal, before, model.parameters())) and modes == [
+            m.training for m in model.modules()
+        ]
         if isinstance(model, Training):
             assert int(model.norm.num_batches_tracked) == 0
 
@@ -285,7 +310,9 @@ def test_bad_models_are_refused_by_name(name, function):
     model = make()
     if derivatives_only and function in ANSWERS:
         reference = (lambda x, t: torch.tanh(x)) if name == "wrong derivative" else truth
-        assert torch.allclose(FUNCTIONS[function](model, X), FUNCTIONS[function](reference, X), atol=1e-7)
+        assert torch.allclose(
+            FUNCTIONS[function](model, X), FUNCTIONS[function](reference, X), atol=1e-7
+        )
         return
     with pytest.raises(ValueError, match=word):
         FUNCTIONS[function](model, X)
@@ -302,7 +329,8 @@ def test_inference_mode_is_right_or_refused(function):
         assert torch.allclose(found, DERIVATIVES[function](truth, X), atol=1e-7)
 
 
-# Does it denoise? ---------------------------------------------------------------------------------------------------
+# Does it denoise?
+# ---------------------------------------------------------------------------------------------------
 
 LAW = LinearManifold([1.0, 0.5, 0.2, 0.01])
 DATA = LAW.sample(200, seed=5)
@@ -311,7 +339,8 @@ DATA = LAW.sample(200, seed=5)
 @pytest.mark.parametrize("predicts", ["data", "noise", "score"])
 @pytest.mark.parametrize("time", ["variance", "sigma"])
 def test_a_convention_that_is_not_the_models_is_refused_with_the_right_one(predicts, time):
-    """A model of each convention, given as each other: refused, and the right one is named; as itself: taken."""
+    """A model of each convention, given as each other: refused, and the right one is named; as
+    itself: taken."""
 
     def model(x, s):
         t = s**2 if time == "sigma" else s
@@ -324,7 +353,9 @@ def test_a_convention_that_is_not_the_models_is_refused_with_the_right_one(predi
                 D = as_denoiser(model, predicts=stated, time=clock, data=DATA)
                 assert torch.allclose(D(DATA, 0.3), LAW(DATA, 0.3), atol=1e-12)
             else:
-                with pytest.raises(ValueError, match=f"predicts='{predicts}', time='{time}' would leave"):
+                with pytest.raises(
+                    ValueError, match=f"predicts='{predicts}', time='{time}' would leave"
+                ):
                     as_denoiser(model, predicts=stated, time=clock, data=DATA)
 
 
@@ -339,7 +370,8 @@ def test_a_network_that_is_hardly_trained_is_taken():
     as_denoiser(lambda x, t: 0.9 * LAW(x, 1.3 * t) + 0.05, data=DATA)
 
 
-# Memory, and how often a model is called ----------------------------------------------------------------------------
+# Memory, and how often a model is called
+# ----------------------------------------------------------------------------
 
 
 def test_samplers_and_kicks_run_in_constant_memory():
@@ -348,7 +380,9 @@ def test_samplers_and_kicks_run_in_constant_memory():
     model, x = as_denoiser(lambda x, t: net(x) / (1 + t)), gaussian(500, 784, seed=0).float()
 
     def peak(run):
-        with torch.profiler.profile(profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        with torch.profiler.profile(
+            profile_memory=True, activities=[torch.profiler.ProfilerActivity.CPU]
+        ) as profile:
             run()
         held = highest = 0
         for event in sorted(profile.events(), key=lambda e: e.time_range.start):
@@ -389,10 +423,13 @@ def test_gradients_pass_where_x_asks_for_them():
 
 
 def test_points_on_the_data_and_far_away():
-    """Trials do not depend on where the first points lie: one point, equal points, far points, tiny and large noise."""
+    """Trials do not depend on where the first points lie: one point, equal points, far points, tiny
+    and large noise."""
     for x in (X[:1], X[:1].expand(3, -1), 1e4 * X, 0 * X):
         for t in (1e-8, 1.0, 1e6):
-            assert torch.allclose(spectra.jacobian(lambda x, t: truth(x, t), x, t), spectra.forward_mode(truth, x, t))
+            assert torch.allclose(
+                spectra.jacobian(lambda x, t: truth(x, t), x, t), spectra.forward_mode(truth, x, t)
+            )
 
 
 @pytest.mark.parametrize(
@@ -420,7 +457,8 @@ def test_conventions_that_are_none_are_refused(keys, says):
 
 
 def test_many_noisy_points_of_a_law_are_denoised_as_by_the_law():
-    """The least that a researcher does: their own function, its conventions stated, its samples judged."""
+    """The least that a researcher does: their own function, its conventions stated, its samples
+    judged."""
 
     def noise_of(x, sigma):
         return (x - LAW(x, sigma**2)) / sigma

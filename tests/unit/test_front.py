@@ -1,4 +1,5 @@
-"""The front of the package: names that a researcher needs, light imports, examples that run, the quick start."""
+"""The front of the package: names that a researcher needs, light imports, examples that run, the
+quick start."""
 
 import doctest
 import importlib
@@ -38,11 +39,19 @@ MODULES = [m.name for m in pkgutil.walk_packages(memolib.__path__, "memolib.")]
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
-    assert doctest.testmod(importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE).failed == 0
+    assert (
+        doctest.testmod(
+            importlib.import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE
+        ).failed
+        == 0
+    )
 
 
 def test_the_quick_start_works_as_printed_from_an_empty_folder(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.S)
     assert len(blocks) == 1
     printed = run(blocks[0], tmp_path)
-    assert re.search(r"tensor\(\[", printed) and 0.5 < float(re.findall(r"tensor\((\d\.\d*)", printed)[-1]) <= 1
+    assert (
+        re.search(r"tensor\(\[", printed)
+        and 0.5 < float(re.findall(r"tensor\((\d\.\d*)", printed)[-1]) <= 1
+    )

@@ -1,4 +1,5 @@
-"""Answers are judged by their idea, in every type; what is wrong can be seen again; output survives."""
+"""Answers are judged by their idea, in every type; what is wrong can be seen again; output
+survives."""
 
 import io
 import os
@@ -37,15 +38,21 @@ FLAVOURS = {
     "tensor with gradients": with_gradients,
     "float32 tensor with gradients": lambda value: with_gradients(value).float(),
     "parameter": lambda value: torch.nn.Parameter(torch.tensor(np.asarray(value, dtype=float))),
-    "list of tensors": lambda value: list(with_gradients(value)) if np.ndim(value) else with_gradients(value),
+    "list of tensors": lambda value: (
+        list(with_gradients(value)) if np.ndim(value) else with_gradients(value)
+    ),
     "nested lists": lambda value: np.asarray(value, dtype=float).tolist(),
     "lists of float32": lambda value: np.asarray(value, dtype=np.float32).tolist(),
     "complex": lambda value: np.asarray(value, dtype=complex),
     "complex64": lambda value: np.asarray(value, dtype=np.complex64),
-    "complex tensor, conjugate": lambda value: torch.tensor(np.asarray(value, dtype=complex)).conj(),
+    "complex tensor, conjugate": lambda value: torch.tensor(
+        np.asarray(value, dtype=complex)
+    ).conj(),
     "objects": lambda value: np.asarray(value, dtype=float).astype(object),
     "longdouble": lambda value: np.asarray(value, dtype=np.longdouble),
-    "one column more, if one number": lambda value: np.reshape(value, (1, 1)) if np.ndim(value) == 0 else value,
+    "one column more, if one number": lambda value: (
+        np.reshape(value, (1, 1)) if np.ndim(value) == 0 else value
+    ),
 }
 
 
@@ -62,7 +69,9 @@ def test_what_is_computed_in_single_precision_passes(label):
     """Also where the result is float64 again, as that of a root finder."""
     reference = EXERCISES[label].reference
     for flavour in ("as it is", "float32", "lists of float32"):
-        passed, message = grade(label, lambda *inputs, f=FLAVOURS[flavour]: f(reference(*map(in_single, inputs))))
+        passed, message = grade(
+            label, lambda *inputs, f=FLAVOURS[flavour]: f(reference(*map(in_single, inputs)))
+        )
         assert passed, (flavour, message)
 
 
@@ -77,7 +86,8 @@ def test_mistakes_in_single_precision_are_refused(label):
 
 @pytest.mark.parametrize("label", EXERCISES)
 def test_every_entry_counts(label):
-    """Each number alone, large or small, is refused where it is off by a thousandth or by its whole size."""
+    """Each number alone, large or small, is refused where it is off by a thousandth or by its whole
+    size."""
     reference = EXERCISES[label].reference
     right = np.asarray(reference(*exercise_inputs(label, 1).values()), dtype=float)
     off = max(1e-3, 3 * EXERCISES[label].tolerance)
@@ -113,8 +123,12 @@ def test_double_precision_is_held_to_its_own_digits():
     assert not passed and "nearly right" in message
     one, other = re.search(r"value (\S+), should be ([^,\s]+)", message).groups()
     assert one != other  # as many digits as show the difference
-    assert grade("rem-levels-needed", lambda beta, v: np.float32(needed(beta, v) * (1 + 3e-6))).passed
-    assert not grade("rem-levels-needed", lambda beta, v: np.float32(needed(beta, v) * (1 + 1e-4))).passed
+    assert grade(
+        "rem-levels-needed", lambda beta, v: np.float32(needed(beta, v) * (1 + 3e-6))
+    ).passed
+    assert not grade(
+        "rem-levels-needed", lambda beta, v: np.float32(needed(beta, v) * (1 + 1e-4))
+    ).passed
 
 
 NEEDED = EXERCISES["rem-levels-needed"].reference  # one number for each beta
@@ -168,9 +182,13 @@ def exit_somewhere():
 
 
 def test_numbers_of_other_kinds_are_numbers():
-    assert grade("train-memory", lambda steps, a: Fraction(EXERCISES["train-memory"].reference(steps, a))).passed
+    assert grade(
+        "train-memory", lambda steps, a: Fraction(EXERCISES["train-memory"].reference(steps, a))
+    ).passed
     sparse = EXERCISES["ld-jacobian-exercise"].reference
-    assert grade("ld-jacobian-exercise", lambda *inputs: torch.tensor(sparse(*inputs)).to_sparse()).passed
+    assert grade(
+        "ld-jacobian-exercise", lambda *inputs: torch.tensor(sparse(*inputs)).to_sparse()
+    ).passed
     assert grade("rem-levels-needed", lambda b, v: np.ma.array(NEEDED(b, v))).passed
 
 
@@ -184,7 +202,9 @@ def test_ten_million_zeros_are_refused_at_once():
 
 def printed_lines(message):
     """The lines of a message that are code."""
-    return textwrap.dedent("\n".join(line for line in message.split("\n") if line.startswith("    ")))
+    return textwrap.dedent(
+        "\n".join(line for line in message.split("\n") if line.startswith("    "))
+    )
 
 
 @pytest.mark.parametrize("label", EXERCISES)
@@ -212,7 +232,10 @@ def test_the_trial_that_failed_is_the_one_shown():
         return NEEDED(beta, v)
 
     _, message = grade("rem-levels-needed", only_first)
-    assert 'exercise_inputs("rem-levels-needed", 2)' in message and "only_first(*inputs.values())" in message
+    assert (
+        'exercise_inputs("rem-levels-needed", 2)' in message
+        and "only_first(*inputs.values())" in message
+    )
     last = exercise_inputs("rem-levels-needed", 3)["v"]
     _, message = grade("rem-levels-needed", lambda b, v: NEEDED(b, v) + (7 if v == last else 0) * b)
     assert 'exercise_inputs("rem-levels-needed", 3)' in message and "    answer(*inputs" in message

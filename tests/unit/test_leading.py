@@ -1,4 +1,5 @@
-"""Other ways to a spectrum: its leading or trailing part from products with the Jacobian, scores at noisy copies."""
+"""Other ways to a spectrum: its leading or trailing part from products with the Jacobian, scores at
+noisy copies."""
 
 import numpy as np
 import pytest
@@ -24,10 +25,14 @@ def test_parts_of_the_spectrum_of_a_denoiser(k, trailing):
     D, x = Empirical(y), add_noise(y[:4], 0.2, seed=1)
     full = spectra.spectrum(D, x, t)
     part = spectra.leading(D, x, t, k, trailing=trailing, seed=2)
-    assert torch.allclose(part.values, full[:, -k:] if trailing else full[:, :k], atol=5e-5 if trailing else 1e-9)
+    assert torch.allclose(
+        part.values, full[:, -k:] if trailing else full[:, :k], atol=5e-5 if trailing else 1e-9
+    )
     nearest = (part.values[:, :, None] - full[:, None]).abs().min(dim=2).values
     assert (nearest <= part.error + 1e-9).all()
-    assert torch.allclose(part.vectors.mT @ part.vectors, torch.eye(k).double().expand(4, k, k), atol=1e-12)
+    assert torch.allclose(
+        part.vectors.mT @ part.vectors, torch.eye(k).double().expand(4, k, k), atol=1e-12
+    )
     G = spectra.jacobian(D, x, t)
     residual = (G @ part.vectors - part.vectors * part.values[:, None]).norm(dim=1)
     assert torch.allclose(part.error, residual, atol=1e-9)
@@ -54,7 +59,9 @@ def test_products_count_what_they_cost():
         calls += 1
         return x * torch.linspace(0, 1, x.shape[1]).to(x)
 
-    spectra.leading(counted, gaussian(1, 400, seed=2), 1.0, 1, blocks=1, seed=1)  # with the trials of a new model
+    spectra.leading(
+        counted, gaussian(1, 400, seed=2), 1.0, 1, blocks=1, seed=1
+    )  # with the trials of a new model
     calls = 0
     spectra.leading(counted, gaussian(2, 400, seed=0), 1.0, 10, seed=1)
     assert calls <= 8  # one for each block of products, with the Jacobian and with its transpose
@@ -81,18 +88,24 @@ def test_any_number_from_any_space(d, data, seed):
 
 def test_bad_input():
     D, x = linear(torch.eye(3)), np.zeros((1, 3))
-    for bad, name in (({"k": 0}, "k is 0"), ({"k": 4}, "k is 4"), ({"k": 1, "blocks": 0}, "blocks is 0")):
+    for bad, name in (
+        ({"k": 0}, "k is 0"),
+        ({"k": 4}, "k is 4"),
+        ({"k": 1, "blocks": 0}, "blocks is 0"),
+    ):
         with pytest.raises(ValueError, match=name):
             spectra.leading(D, x, 1.0, **bad)
     with pytest.raises(ValueError, match="t is"):
         spectra.leading(D, x, 0.0, 1)
 
 
-# Stacked scores -----------------------------------------------------------------------------------------------------
+# Stacked scores
+# -----------------------------------------------------------------------------------------------------
 
 
 def test_stacked_scores_of_a_flat_manifold():
-    """For a linear denoiser the mean over copies is (1-G)(1 + xx'/t)(1-G), exactly; here by many copies."""
+    """For a linear denoiser the mean over copies is (1-G)(1 + xx'/t)(1-G), exactly; here by many
+    copies."""
     t, variances = 0.01, np.r_[1.0, 0.25, np.zeros(6)]
     law = LinearManifold(variances, random_rotation(8, seed=1))
     x = law.sample(2, seed=2)
@@ -113,7 +126,10 @@ def test_stacked_scores_take_four_copies_a_coordinate():
 
 
 def test_points_may_be_less_precise_than_the_denoiser():
-    """It answers in the precision of its data; products with its Jacobian are taken in that of the points."""
+    """It answers in the precision of its data; products with its Jacobian are taken in that of the
+    points."""
     D, x = Empirical(gaussian(50, 6, seed=0)), gaussian(2, 6, seed=1)
     double, single = (spectra.leading(D, points, 0.5, 3, seed=2) for points in (x, x.float()))
-    assert single.values.dtype == torch.float32 and torch.allclose(single.values.double(), double.values, atol=1e-5)
+    assert single.values.dtype == torch.float32 and torch.allclose(
+        single.values.double(), double.values, atol=1e-5
+    )

@@ -1,4 +1,5 @@
-"""The first-order laws of loss at points A, B and C against simulated data sets, direction by direction."""
+"""The first-order laws of loss at points A, B and C against simulated data sets, direction by
+direction."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,10 +17,12 @@ TANGENT = slice(0, 7)
 
 
 def simulated_losses(chi2, t, N, own, data_sets, seed):
-    """Losses 1 - r_k at one x over random data sets, less their first-order term, whose mean is exactly 0.
+    """Losses 1 - r_k at one x over random data sets, less their first-order term, whose mean is
+    exactly 0.
 
-    That term is ``1/N sum_i a_i [1 - (y_i - m)^2/V]`` with ``a_i = p(x|y_i)/p(x)`` and the posterior mean m and
-    variance V of y given x: the weights over-count or under-count directions at random, far more than they lose.
+    That term is ``1/N sum_i a_i [1 - (y_i - m)^2/V]`` with ``a_i = p(x|y_i)/p(x)`` and the
+    posterior mean m and variance V of y given x: the weights over-count or under-count directions
+    at random, far more than they lose.
     """
     rng = np.random.default_rng(seed)
     x = np.sqrt(chi2 * (t + EXAMPLE))
@@ -44,9 +47,11 @@ def simulated_losses(chi2, t, N, own, data_sets, seed):
 @pytest.mark.parametrize("own", [False, True], ids=["C", "A"])
 @pytest.mark.parametrize("chi", [0, 1, 2])
 def test_loss_laws(own, chi):
-    """Within 3 standard errors + 2 Y of the law in each direction, with standard errors of at most 5% of it.
+    """Within 3 standard errors + 2 Y of the law in each direction, with standard errors of at most
+    5% of it.
 
-    At chi = 2 a data set is 26 times as large as at chi = 0: a quarter as many, and errors of at most 10%.
+    At chi = 2 a data set is 26 times as large as at chi = 0: a quarter as many, and errors of at
+    most 10%.
     """
     t, chi2 = 1.0, np.r_[chi**2, np.ones(29)]
     N = int(np.ceil(220 * theory.participation(chi2, EXAMPLE, t, 1)))
@@ -54,7 +59,11 @@ def test_loss_laws(own, chi):
     assert 1 / Y >= 200
     law = (theory.loss_noisy if own else theory.loss_fresh)(chi2, EXAMPLE, t, N)
     with ThreadPoolExecutor(2) as pool:
-        runs = list(pool.map(lambda s: simulated_losses(chi2, t, N, own, 3_000 if chi < 2 else 750, s), range(8)))
+        runs = list(
+            pool.map(
+                lambda s: simulated_losses(chi2, t, N, own, 3_000 if chi < 2 else 750, s), range(8)
+            )
+        )
     losses, participations = (np.concatenate(parts) for parts in zip(*runs, strict=True))
     error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
     deviation = losses.mean(axis=0) - law
@@ -71,7 +80,8 @@ def test_loss_laws(own, chi):
 
 
 def test_retention_at_training_points():
-    """Points B at N = 1,000, t = .1: within 3% of the formula, high variance lost first even in relative terms."""
+    """Points B at N = 1,000, t = .1: within 3% of the formula, high variance lost first even in
+    relative terms."""
     N, t, manifold, means = 1_000, 0.1, LinearManifold(EXAMPLE), []
     population = (manifold.variances / (t + manifold.variances))[TANGENT]
     for seed in range(12):
@@ -82,13 +92,16 @@ def test_retention_at_training_points():
     formula = theory.retention_training(EXAMPLE, t, N, seed=0)[0]
     assert float(high.mean()) == pytest.approx(formula[:2].mean(), rel=0.03)
     assert float(low.mean()) == pytest.approx(formula[2:7].mean(), rel=0.03)
-    assert float(high.mean()) == pytest.approx(0.674, abs=0.01) and float(low.mean()) == pytest.approx(0.748, abs=0.01)
+    assert float(high.mean()) == pytest.approx(0.674, abs=0.01) and float(
+        low.mean()
+    ) == pytest.approx(0.748, abs=0.01)
     gap = low - high
     assert gap.mean() > 5 * gap.std() / 12**0.5
 
 
 def test_condensed_phase_of_many_dimensions():
-    """E[Y] at points C tends to 1 - lam_c as m grows at fixed ln N/m: from above, and ever closer."""
+    """E[Y] at points C tends to 1 - lam_c as m grows at fixed ln N/m: from above, and ever
+    closer."""
     gaps = {}
     for m, N in ((20, 32), (60, 32_768)):
         law, v = LinearManifold(np.ones(m)), np.ones(m)

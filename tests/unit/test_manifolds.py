@@ -1,4 +1,5 @@
-"""Curved data laws: exact denoisers against closed forms, brute-force averages, invariances and limits."""
+"""Curved data laws: exact denoisers against closed forms, brute-force averages, invariances and
+limits."""
 
 import numpy as np
 import pytest
@@ -21,12 +22,15 @@ def test_uniform_sphere_is_von_mises_fisher(d, t):
     b = x.norm(dim=1).numpy() / t
     D = SphereManifold(np.full(d, 2.3))(x, t)
     assert np.allclose(D.norm(dim=1), ive(d / 2, b) / ive(d / 2 - 1, b), rtol=1e-11)
-    assert torch.allclose(torch.nn.functional.cosine_similarity(D, x), torch.ones(3, dtype=torch.float64))
+    assert torch.allclose(
+        torch.nn.functional.cosine_similarity(D, x), torch.ones(3, dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("t", [2.0, 0.3])
 def test_sphere_against_a_brute_force_average(t):
-    """Denoiser and Jacobian against averages over a million samples, within five standard errors."""
+    """Denoiser and Jacobian against averages over a million samples, within five standard
+    errors."""
     law = SphereManifold(EXAMPLE, random_rotation(30, seed=1))
     y, x = law.sample(1_000_000, seed=2), add_noise(law.sample(1, seed=3), t, seed=4)
     assert torch.allclose(y.norm(dim=1), torch.ones(len(y), dtype=torch.float64))
@@ -60,7 +64,11 @@ def test_sphere_can_be_differentiated_at_the_origin():
 def test_tangent_spaces_of_small_spheres():
     """The two points of a line have none; single precision is taken as it is."""
     basis, variances, log_density = SphereManifold([1, 0, 0]).tangent([[1.0, 0, 0]])
-    assert basis.shape == (1, 3, 0) and variances.shape == (1, 0) and log_density.exp() == pytest.approx(0.5)
+    assert (
+        basis.shape == (1, 3, 0)
+        and variances.shape == (1, 0)
+        and log_density.exp() == pytest.approx(0.5)
+    )
     circle = SphereManifold([1, 1, 0]).tangent(torch.tensor([[1.0, 0, 0]]))
     assert torch.allclose(circle.basis[0, :, 0].abs(), torch.tensor([0.0, 1, 0]).double())
     assert circle.variances[0, 0] == pytest.approx(0.5)
@@ -71,7 +79,8 @@ def test_sphere_at_the_origin_and_in_its_limits():
     G = law.jacobian(origin, 0.2)[0]
     assert np.allclose(G.diagonal() * 0.2, theory.sphere_variances(EXAMPLE), rtol=1e-10)
     assert torch.count_nonzero(G - torch.diag(G.diagonal())) == 0 and (law(origin, 0.2) == 0).all()
-    # no noise: a point near the sphere is moved onto it, along the radius; much noise: to the mean, 0
+    # no noise: a point near the sphere is moved onto it, along the radius; much noise: to the mean,
+    # 0
     y = law.sample(5, seed=8)
     assert torch.allclose(law(1.001 * y, 1e-9), y, atol=1e-6)
     assert law(y, 1e9).norm() < 1e-8
@@ -80,7 +89,9 @@ def test_sphere_at_the_origin_and_in_its_limits():
     assert torch.allclose(SphereManifold([3.0])(x, 0.5), torch.tanh(x / 0.5))
 
 
-@pytest.mark.parametrize("law", [LinearManifold([1.0, 0.2], random_rotation(2, seed=13)), SphereManifold([1.0, 0.2])])
+@pytest.mark.parametrize(
+    "law", [LinearManifold([1.0, 0.2], random_rotation(2, seed=13)), SphereManifold([1.0, 0.2])]
+)
 def test_densities_are_normalised_and_have_the_score_as_gradient(law):
     grid = torch.linspace(-5, 5, 101, dtype=torch.float64)
     x = torch.cartesian_prod(grid, grid)
@@ -108,10 +119,16 @@ def test_sphere_invariances():
 def test_bad_laws_are_named():
     for call, message in (
         (lambda: SphereManifold([0.0, 0.0]), "variances is 0 in all directions; allowed are"),
-        (lambda: SphereManifold([1.0, -1.0]), "variances is -1.0; allowed are finite numbers not below 0"),
+        (
+            lambda: SphereManifold([1.0, -1.0]),
+            "variances is -1.0; allowed are finite numbers not below 0",
+        ),
         (lambda: SphereManifold([1.0, 1.0], np.ones((2, 2))), "basis is off orthogonality"),
         (lambda: SphereManifold([1.0, 1.0])(np.zeros((2, 3)), 1.0), r"x has shape \(2, 3\)"),
-        (lambda: SphereManifold([1.0, 1.0])(np.zeros((2, 2)), 0.0), "t is 0.0; allowed is one finite number above 0"),
+        (
+            lambda: SphereManifold([1.0, 1.0])(np.zeros((2, 2)), 0.0),
+            "t is 0.0; allowed is one finite number above 0",
+        ),
         (lambda: SphereManifold([1.0, 1.0]).sample(0), "n is 0"),
     ):
         with pytest.raises(ValueError, match=message):

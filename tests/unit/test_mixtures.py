@@ -30,7 +30,9 @@ def test_mixture_denoises_as_its_samples_do():
 def test_mixture_jacobian_score_and_limits():
     x = gaussian(9, 2, seed=2)
     G = MIXTURE.jacobian(x, 0.4)
-    assert torch.allclose(G, spectra.forward_mode(MIXTURE, x, 0.4), atol=1e-12) and torch.allclose(G, G.mT)
+    assert torch.allclose(G, spectra.forward_mode(MIXTURE, x, 0.4), atol=1e-12) and torch.allclose(
+        G, G.mT
+    )
     assert torch.allclose(MIXTURE.score(x, 0.4) * 0.4, MIXTURE(x, 0.4) - x)
     one = GaussianMixture([[0.0, 0.0]], [1.0, 0.3])
     flat = LinearManifold([1.0, 0.3])
@@ -40,8 +42,12 @@ def test_mixture_jacobian_score_and_limits():
     # components without extent are an empirical denoiser
     data = gaussian(5, 2, seed=3)
     assert torch.allclose(GaussianMixture(data, np.zeros(2))(x, 0.4), Empirical(data)(x, 0.4))
-    assert torch.allclose(MIXTURE(x, 1e9), (MIXTURE.weights @ MIXTURE.means).expand(9, -1), atol=1e-6)
-    order = GaussianMixture(MIXTURE.means.flip(0), MIXTURE.variances.flip(0), MIXTURE.weights.flip(0))
+    assert torch.allclose(
+        MIXTURE(x, 1e9), (MIXTURE.weights @ MIXTURE.means).expand(9, -1), atol=1e-6
+    )
+    order = GaussianMixture(
+        MIXTURE.means.flip(0), MIXTURE.variances.flip(0), MIXTURE.weights.flip(0)
+    )
     assert torch.allclose(order(x, 0.4), MIXTURE(x, 0.4))
 
 
@@ -68,30 +74,46 @@ def test_clone_agreement_by_direct_integration():
 
 
 def test_information_of_a_mixture():
-    """Against the whole density by Monte Carlo, the closed form of one Gaussian, and both limits of the classes."""
+    """Against the whole density by Monte Carlo, the closed form of one Gaussian, and both limits of
+    the classes."""
     t, n = 0.4, 200_000
-    nats, error = theory.mixture_information(MIXTURE.means, MIXTURE.variances, MIXTURE.weights, t, samples=n, seed=4)
+    nats, error = theory.mixture_information(
+        MIXTURE.means, MIXTURE.variances, MIXTURE.weights, t, samples=n, seed=4
+    )
     y = MIXTURE.sample(n, seed=5)
     x = add_noise(y, t, seed=6)
     density = -((x - y) ** 2 / t + np.log(2 * np.pi * t)).sum(dim=1) / 2 - MIXTURE.log_density(x, t)
     assert abs(float(density.mean()) - nats) < 4 * float(density.std()) / n**0.5 and error < 2e-3
     v = [1.0, 0.3, 0.0]
-    assert theory.mixture_information([[1.0, 2.0, 3.0]], v, [1.0], t) == (pytest.approx(theory.information(v, t)), 0)
-    far, near = (theory.mixture_information([[a, 0.0], [-a, 0.0]], [1.0, 0.2], [0.5, 0.5], t)[0] for a in (60, 1e-6))
+    assert theory.mixture_information([[1.0, 2.0, 3.0]], v, [1.0], t) == (
+        pytest.approx(theory.information(v, t)),
+        0,
+    )
+    far, near = (
+        theory.mixture_information([[a, 0.0], [-a, 0.0]], [1.0, 0.2], [0.5, 0.5], t)[0]
+        for a in (60, 1e-6)
+    )
     within = float(theory.information([1.0, 0.2], t))
-    assert far == pytest.approx(within + np.log(2), abs=1e-9) and near == pytest.approx(within, abs=1e-6)
+    assert far == pytest.approx(within + np.log(2), abs=1e-9) and near == pytest.approx(
+        within, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("d", [256, 4_096])
 def test_information_in_high_dimension_is_quick_and_exact(d):
-    """Two classes in d dimensions with 20,000 points: the class part follows from one dimension by quadrature."""
+    """Two classes in d dimensions with 20,000 points: the class part follows from one dimension by
+    quadrature."""
     mu = np.ones(d) * 0.05
     start = time.perf_counter()
-    nats, error = theory.mixture_information([mu, -mu], np.ones(d), [0.5, 0.5], 2.0, samples=20_000, seed=7)
+    nats, error = theory.mixture_information(
+        [mu, -mu], np.ones(d), [0.5, 0.5], 2.0, samples=20_000, seed=7
+    )
     assert time.perf_counter() - start < 30
     snr = mu @ mu / 3
     z = np.linspace(-12, 12, 4_001)
-    class_part = np.log(2) - np.log1p(np.exp(-2 * (snr + np.sqrt(snr) * z))) @ norm.pdf(z) * (z[1] - z[0])
+    class_part = np.log(2) - np.log1p(np.exp(-2 * (snr + np.sqrt(snr) * z))) @ norm.pdf(z) * (
+        z[1] - z[0]
+    )
     assert abs(nats - (d / 2 * np.log1p(1 / 2) + class_part)) < 4 * error < 0.02
 
 
@@ -126,21 +148,42 @@ def test_bad_input_is_named():
     good = [[0.0, 1.0], [1.0, 0.0]]
     for call, message in (
         (lambda: GaussianMixture([[]], [1.0]), r"means has shape \(1, 0\); allowed is \(K, d\)"),
-        (lambda: GaussianMixture(good, [1.0]), r"variances has shape \(1,\); allowed are \(2, 2\) or \(2,\)"),
-        (lambda: GaussianMixture(good, [1.0, -1.0]), "variances is -1.0; allowed are finite numbers not below 0"),
-        (lambda: GaussianMixture(good, [1.0, 1.0], [0.5, 0.6]), r"weights has shape \(2,\) and sum 1.1"),
-        (lambda: GaussianMixture(good, [1.0, 1.0], [1.0, 0.0]), "weights is 0.0; allowed are finite numbers above 0"),
+        (
+            lambda: GaussianMixture(good, [1.0]),
+            r"variances has shape \(1,\); allowed are \(2, 2\) or \(2,\)",
+        ),
+        (
+            lambda: GaussianMixture(good, [1.0, -1.0]),
+            "variances is -1.0; allowed are finite numbers not below 0",
+        ),
+        (
+            lambda: GaussianMixture(good, [1.0, 1.0], [0.5, 0.6]),
+            r"weights has shape \(2,\) and sum 1.1",
+        ),
+        (
+            lambda: GaussianMixture(good, [1.0, 1.0], [1.0, 0.0]),
+            "weights is 0.0; allowed are finite numbers above 0",
+        ),
         (lambda: GaussianMixture.two_classes(0, 3), "separation is 0"),
         (lambda: GaussianMixture.two_classes(1, 0), "d is 0; allowed are whole numbers from 1"),
         (lambda: MIXTURE(np.zeros((2, 3)), 1.0), r"x has shape \(2, 3\)"),
         (lambda: MIXTURE(np.zeros((2, 2)), 0.0), "t is 0.0"),
         (lambda: theory.mixture_information(good, [1.0, 1.0], [0.5, 0.5], 0.0), "t is 0.0"),
-        (lambda: theory.mixture_information(good, [1.0, 1.0], [0.5, 0.5], 1.0, samples=1), "samples is 1"),
-        (lambda: theory.speciation_time(1.0), "variance is 1.0; allowed are finite numbers above 1"),
+        (
+            lambda: theory.mixture_information(good, [1.0, 1.0], [0.5, 0.5], 1.0, samples=1),
+            "samples is 1",
+        ),
+        (
+            lambda: theory.speciation_time(1.0),
+            "variance is 1.0; allowed are finite numbers above 1",
+        ),
         (lambda: theory.clone_agreement(1.0, -1.0, 1.0), "within is -1.0"),
         (lambda: theory.noise_variance(0.0), "s is 0.0"),
         (lambda: theory.retrieval_capacity(0.0), "t is 0.0"),
-        (lambda: theory.retrieval_capacity(1.0, 0.6), "flipped is 0.6; allowed are fractions from 0 to 0.5"),
+        (
+            lambda: theory.retrieval_capacity(1.0, 0.6),
+            "flipped is 0.6; allowed are fractions from 0 to 0.5",
+        ),
     ):
         with pytest.raises(ValueError, match=message):
             call()

@@ -1,4 +1,5 @@
-"""The package as a whole: light imports, size, documentation, one address, what the tools call stale."""
+"""The package as a whole: light imports, size, documentation, one address, what the tools call
+stale."""
 
 import ast
 import inspect
@@ -33,7 +34,18 @@ from memolib import (
 )
 from tools.notebooks import ROOT, chapters, code_of_cells, read, tracked
 
-MODULES = [rem, theory, manifolds, datasets, empirical, cluster, networks, training, checkpoints, sweeps]
+MODULES = [
+    rem,
+    theory,
+    manifolds,
+    datasets,
+    empirical,
+    cluster,
+    networks,
+    training,
+    checkpoints,
+    sweeps,
+]
 MODULES += [spectra, dimension, sampling, memorization, plots, explore, exercises]
 
 
@@ -41,9 +53,13 @@ MODULES += [spectra, dimension, sampling, memorization, plots, explore, exercise
 def test_theory_imports_fast_and_without_torch(module):
     code = f"import sys; from memolib import {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     before = os.times()
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     after = os.times()
-    spent = after.children_user + after.children_system - before.children_user - before.children_system
+    spent = (
+        after.children_user + after.children_system - before.children_user - before.children_system
+    )
     assert spent < 2  # a second of the processor's own, and room for a slower one
     assert not {"torch", "matplotlib", "sklearn", "ipywidgets"} & set(loaded)
 
@@ -65,8 +81,13 @@ def lines_of_code(text):
 
 
 def test_size():
-    """A house that one person can read: docstrings, which give every shape, unit, error and source, come on top."""
-    sizes = {p: lines_of_code(p.read_text()) for p in (ROOT / "memolib").rglob("*.py") if "exercises" not in p.parts}
+    """A house that one person can read: docstrings, which give every shape, unit, error and source,
+    come on top."""
+    sizes = {
+        p: lines_of_code(p.read_text())
+        for p in (ROOT / "memolib").rglob("*.py")
+        if "exercises" not in p.parts
+    }
     assert max(sizes.values()) < 350, sizes
     assert lines_of_code('"""Doc.\n\nMore."""\n\nx = 1  # note\n# note\ny = """\n2"""\n') == 3
 
@@ -92,12 +113,16 @@ def test_public_functions_are_documented(module):
             for parameter in inspect.signature(thing).parameters:
                 assert re.search(rf"^\s+\**{parameter}:", doc, re.M), (name, parameter)
         if module is rem and inspect.isfunction(thing):
-            assert all(section in doc for section in ("Returns:", "Raises:", "Source:", "Chapter:")), name
+            assert all(
+                section in doc for section in ("Returns:", "Raises:", "Source:", "Chapter:")
+            ), name
 
 
 def test_files_are_written_by_one_helper():
     """Whole or not at all: ``memolib._files``, and nothing beside it."""
-    plain = re.compile(r"\.write_text\(|\.write_bytes\(|savez|np\.save\(|savefig\(|save_file\(|json\.dump\(")
+    plain = re.compile(
+        r"\.write_text\(|\.write_bytes\(|savez|np\.save\(|savefig\(|save_file\(|json\.dump\("
+    )
     allowed = {
         "memolib/_files.py", "memolib/checkpoints.py", "results/_stored.py",  # the helper, and two ways to write a part
         "memolib/explore.py",  # figures to memory
@@ -111,7 +136,9 @@ def test_files_are_written_by_one_helper():
 
 def test_the_repository_has_one_address():
     address = re.search(r"url: &repository (\S+?),", (ROOT / "_config.yml").read_text())[1]
-    holders = [p.relative_to(ROOT).as_posix() for p in tracked() if address.encode() in p.read_bytes()]
+    holders = [
+        p.relative_to(ROOT).as_posix() for p in tracked() if address.encode() in p.read_bytes()
+    ]
     assert holders == ["_config.yml"]
 
 
@@ -135,18 +162,24 @@ def test_requirements_are_pinned_and_cover_the_package():
 def test_table_of_contents_is_complete():
     toc = (ROOT / "_toc.yml").read_text()
     pages = {
-        p.relative_to(ROOT).with_suffix("").as_posix() for s in ("md", "ipynb") for p in (ROOT / "book").rglob(f"*.{s}")
+        p.relative_to(ROOT).with_suffix("").as_posix()
+        for s in ("md", "ipynb")
+        for p in (ROOT / "book").rglob(f"*.{s}")
     }
     assert pages == set(re.findall(r"book/\S+", toc))
 
 
 def test_a_notebook_is_known_by_what_its_cells_do():
     def code(*cells):
-        return code_of_cells(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells]))
+        return code_of_cells(
+            nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        )
 
     before = code("a = 1", "if a:\n    %pip install x")
     assert before == code("a=1  # note", "if a:\n        %pip install x")
-    assert before != code("a = 2", "if a:\n    %pip install x") and before != code("a = 1", "if a:\n    %pip install y")
+    assert before != code("a = 2", "if a:\n    %pip install x") and before != code(
+        "a = 1", "if a:\n    %pip install y"
+    )
     for path in chapters():
         assert len(code_of_cells(read(path))) == 16
 

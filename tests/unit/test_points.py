@@ -19,9 +19,16 @@ def test_kinds_of_point():
     A, B, C, O = (points(kind, data, 0.25, 2_000, law=LAW, seed=1) for kind in "ABCO")  # noqa: E741
     assert torch.equal(B, data) and torch.equal(O, torch.zeros(1, 3, dtype=torch.float64))
     assert float((A - data).var()) == pytest.approx(0.25, rel=0.05)
-    assert torch.allclose(C.var(dim=0), torch.tensor([1.25, 0.34, 0.25], dtype=torch.float64), rtol=0.1)
-    assert abs(torch.corrcoef(torch.stack([C[:, 0], data[:, 0]]))[0, 1]) < 0.1  # fresh: knows nothing of the data
-    assert torch.equal(A, points("A", data, 0.25, 2_000, seed=1)) and len(points("A", data, 0.25, 5)) == 5
+    assert torch.allclose(
+        C.var(dim=0), torch.tensor([1.25, 0.34, 0.25], dtype=torch.float64), rtol=0.1
+    )
+    assert (
+        abs(torch.corrcoef(torch.stack([C[:, 0], data[:, 0]]))[0, 1]) < 0.1
+    )  # fresh: knows nothing of the data
+    assert (
+        torch.equal(A, points("A", data, 0.25, 2_000, seed=1))
+        and len(points("A", data, 0.25, 5)) == 5
+    )
     assert len(points("B", data[:3], 0.25, 5)) == 3
 
 
@@ -29,14 +36,21 @@ def test_noise_is_standard_and_reproducible():
     xi = gaussian(100_000, seed=2)
     assert abs(float(xi.mean())) < 0.02 and float(xi.std()) == pytest.approx(1, abs=0.01)
     y = torch.ones(3, 2)
-    assert torch.equal(add_noise(y, 0.5, seed=3), add_noise(y, 0.5, seed=3)) and add_noise(y, 0.5).dtype == y.dtype
+    assert (
+        torch.equal(add_noise(y, 0.5, seed=3), add_noise(y, 0.5, seed=3))
+        and add_noise(y, 0.5).dtype == y.dtype
+    )
 
 
 def test_information_of_a_known_law():
-    """By Monte Carlo with the law's density, against the closed form; of its own data set never above ln N."""
+    """By Monte Carlo with the law's density, against the closed form; of its own data set never
+    above ln N."""
     law, t = LinearManifold([1.0, 0.3, 0.1], random_rotation(3, seed=4)), 0.1
     density = pointwise_information(law.sample(20_000, seed=5), law, t, seed=6)
-    assert abs(density.mean() - theory.information(law.variances, t)) < 4 * float(density.std()) / 20_000**0.5
+    assert (
+        abs(density.mean() - theory.information(law.variances, t))
+        < 4 * float(density.std()) / 20_000**0.5
+    )
     y = law.sample(50, seed=7)
     for s in (1e-6, 1e-2, 1.0):
         assert float(pointwise_information(y, Empirical(y), s, seed=8).max()) <= np.log(50) + 1e-6
@@ -60,7 +74,9 @@ def test_mean_and_error():
     assert np.allclose(mean, [2, 2]) and np.allclose(error, [1, 0])
     runs = np.random.default_rng(9).normal(size=(400, 50))
     assert mean_and_error(runs, axis=1)[1].mean() == pytest.approx(1 / np.sqrt(50), rel=0.02)
-    with pytest.raises(ValueError, match="values has 1 repetition along axis 0; allowed are two or more"):
+    with pytest.raises(
+        ValueError, match="values has 1 repetition along axis 0; allowed are two or more"
+    ):
         mean_and_error([[1.0, 2.0]])
 
 

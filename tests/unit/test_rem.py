@@ -1,4 +1,5 @@
-"""The random energy model: closed forms, limits, invariances, and simulation as a second way to each number."""
+"""The random energy model: closed forms, limits, invariances, and simulation as a second way to
+each number."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,7 +20,8 @@ def standard_error(values):
     return values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
-# Levels -------------------------------------------------------------------------------------------------------------
+# Levels
+# -------------------------------------------------------------------------------------------------------------
 
 
 def test_levels_are_gaussian_and_repeatable():
@@ -50,7 +52,8 @@ def test_one_level_is_expected_below_the_lowest(N):
     assert np.log(N) + norm.logcdf(rem.lowest_level(N, 9.0) / 3) == pytest.approx(0, abs=1e-9)
 
 
-# Thermodynamics of given levels -------------------------------------------------------------------------------------
+# Thermodynamics of given levels
+# -------------------------------------------------------------------------------------
 
 
 def test_thermodynamics_by_hand():
@@ -77,7 +80,9 @@ def test_thermodynamics_is_invariant():
     E = rem.sample_levels(300, samples=2, seed=5)
     base = rem.thermodynamics(E, 2.0)
     moved = rem.thermodynamics(E + 1e4, 2.0)
-    assert np.allclose(moved.participation, base.participation) and np.allclose(moved.entropy, base.entropy)
+    assert np.allclose(moved.participation, base.participation) and np.allclose(
+        moved.entropy, base.entropy
+    )
     assert np.allclose(moved.free_energy - 1e4, base.free_energy)
     assert np.allclose(rem.thermodynamics(7 * E, 2.0 / 7).entropy, base.entropy)
     assert np.allclose(rem.thermodynamics(E[:, ::-1], 2.0).participation, base.participation)
@@ -92,7 +97,8 @@ def test_thermodynamic_limits():
     assert alone.free_energy == 3 and alone.entropy == 0 and alone.participation == 1
 
 
-# Closed forms -------------------------------------------------------------------------------------------------------
+# Closed forms
+# -------------------------------------------------------------------------------------------------------
 
 
 def test_phases():
@@ -106,7 +112,9 @@ def test_phases():
     assert (F >= rem.annealed_free_energy(beta, N, v) - 1e-12).all()  # Jensen
     # S = beta^2 dF/dbeta, by central differences away from the kink
     h = 1e-6
-    slope = (rem.quenched_free_energy(beta + h, N, v) - rem.quenched_free_energy(beta - h, N, v)) / (2 * h)
+    slope = (
+        rem.quenched_free_energy(beta + h, N, v) - rem.quenched_free_energy(beta - h, N, v)
+    ) / (2 * h)
     assert np.allclose(beta**2 * slope, rem.quenched_entropy(beta, N, v), atol=1e-5)
     # the entropy of the level where the weight sits, e = -beta v
     warm = beta[beta < beta_c]
@@ -125,7 +133,9 @@ def test_scale_of_the_energies_does_not_matter():
 def test_a_single_level():
     assert rem.critical_beta(1) == 0
     assert rem.participation_exact(2.0, 1) == 1 and rem.participation_limit(2.0, 1) == 1
-    assert rem.quenched_free_energy(2.0, 1) == pytest.approx(0) and rem.quenched_entropy(2.0, 1) == 0
+    assert (
+        rem.quenched_free_energy(2.0, 1) == pytest.approx(0) and rem.quenched_entropy(2.0, 1) == 0
+    )
 
 
 def test_annealed_average_is_the_mean_of_z():
@@ -136,7 +146,8 @@ def test_annealed_average_is_the_mean_of_z():
 
 
 def test_simulated_free_energy_and_entropy_follow_the_phases():
-    """Within the known size of the corrections: the lowest level is off by ln ln N/(4 ln N), some 10% at 1e5."""
+    """Within the known size of the corrections: the lowest level is off by ln ln N/(4 ln N), some
+    10% at 1e5."""
     N, beta_c = 100_000, rem.critical_beta(100_000)
     out = rem.thermodynamics(rem.sample_levels(N, samples=50, seed=8), np.array([0.5, 2]) * beta_c)
     F, S = out.free_energy.mean(axis=0), out.entropy.mean(axis=0)
@@ -147,7 +158,8 @@ def test_simulated_free_energy_and_entropy_follow_the_phases():
     assert S[1] < 0.12 * np.log(N)
 
 
-# Participation ------------------------------------------------------------------------------------------------------
+# Participation
+# ------------------------------------------------------------------------------------------------------
 
 
 def test_exact_participation_at_a_million():
@@ -157,7 +169,8 @@ def test_exact_participation_at_a_million():
 
 @pytest.mark.parametrize("beta", [0.01, 0.7, 2.0, 9.0])
 def test_exact_participation_of_two_levels(beta):
-    """N = 2: the weights depend on the difference alone, a Gaussian of variance 2, integrated directly."""
+    """N = 2: the weights depend on the difference alone, a Gaussian of variance 2, integrated
+    directly."""
     difference = np.sqrt(2) * np.linspace(-9, 9, 40_001)
     weight = 1 / (1 + np.exp(-beta * difference))
     density = norm.pdf(difference, scale=np.sqrt(2))
@@ -168,7 +181,9 @@ def test_exact_participation_of_two_levels(beta):
 @pytest.mark.parametrize("N", [2, 3, 10, 1e3, 1e12, 1e50, 1e100])
 def test_exact_participation_does_not_depend_on_the_step(N):
     beta = max(rem.critical_beta(N), 1) * np.array([1e-3, 0.3, 0.8, 1, 2, 10])
-    assert np.allclose(rem.participation_exact(beta, N), rem.participation_exact(beta, N, step=0.13), rtol=1e-9)
+    assert np.allclose(
+        rem.participation_exact(beta, N), rem.participation_exact(beta, N, step=0.13), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("beta", [0.1, 1.0, 5.0])
@@ -176,8 +191,13 @@ def test_exact_participation_just_above_one_level(beta):
     """N need not be whole; E[Y] falls from 1 with the slope that smaller steps agree on."""
     numbers = 1 + np.array([1e-9, 1e-6, 1e-3, 1e-2])
     lost = 1 - rem.participation_exact(beta, numbers)
-    assert np.allclose(lost[1:], 1 - rem.participation_exact(beta, numbers[1:], step=0.05), rtol=1e-3, atol=2e-9)
-    assert np.allclose(lost[1:3] / (numbers[1:3] - 1), lost[2] / 1e-3, rtol=2e-3) and abs(lost[0]) < 2e-9
+    assert np.allclose(
+        lost[1:], 1 - rem.participation_exact(beta, numbers[1:], step=0.05), rtol=1e-3, atol=2e-9
+    )
+    assert (
+        np.allclose(lost[1:3] / (numbers[1:3] - 1), lost[2] / 1e-3, rtol=2e-3)
+        and abs(lost[0]) < 2e-9
+    )
 
 
 @pytest.mark.slow
@@ -186,13 +206,16 @@ def test_exact_participation_limits():
     beta = rem.critical_beta(1e4) * np.array([10, 100, 1000])
     assert (np.diff(rem.participation_exact(beta, 1e4)) > 0).all()
     assert rem.participation_exact(beta[-1], 1e4) == pytest.approx(1, abs=0.001)
-    gaps = [rem.participation_exact(2 * rem.critical_beta(N), N) - 0.5 for N in (1e3, 1e6, 1e25, 1e100)]
+    gaps = [
+        rem.participation_exact(2 * rem.critical_beta(N), N) - 0.5 for N in (1e3, 1e6, 1e25, 1e100)
+    ]
     assert (np.diff(gaps) < 0).all() and 0 < gaps[-1] < 0.005
 
 
 @pytest.mark.slow
 def test_brute_force_participation():
-    """Simulation with a standard error of at most .005 against the exact integral and against its limit."""
+    """Simulation with a standard error of at most .005 against the exact integral and against its
+    limit."""
     N, betas = 100_000, RATIOS[1:] * rem.critical_beta(1e5)
 
     def one(seed):
@@ -236,7 +259,8 @@ def test_gaps_of_an_exponential_density_tell_its_slope():
     assert abs(gaps.mean() - 1 / 2.5) < 4 * standard_error(gaps)
 
 
-# Bad input ----------------------------------------------------------------------------------------------------------
+# Bad input
+# ----------------------------------------------------------------------------------------------------------
 
 BAD = [
     (rem.sample_levels, {"N": 0}, "N"),
@@ -287,20 +311,28 @@ def test_laws_refuse_what_has_no_meaning(law, name, value):
 
 @pytest.mark.parametrize("delta", [-1.0, 0.0, 1.0, 3.0])
 def test_critical_window_against_the_exact_integral(delta):
-    """The relative deviation shrinks with N, and is below 3% at N = 1e100; limits far from the transition."""
+    """The relative deviation shrinks with N, and is below 3% at N = 1e100; limits far from the
+    transition."""
     gaps = []
     for N in (1e3, 1e12, 1e100):
         beta = rem.critical_beta(N, v=4.0) + delta / 2
-        gaps.append(rem.participation_window(beta, N, v=4.0) / rem.participation_exact(beta, N, v=4.0) - 1)
+        gaps.append(
+            rem.participation_window(beta, N, v=4.0) / rem.participation_exact(beta, N, v=4.0) - 1
+        )
     assert abs(gaps[2]) < 0.03 and abs(gaps[2]) < abs(gaps[1]) < abs(gaps[0]), gaps
-    assert rem.participation_window(rem.critical_beta(1e6), 1e6) == pytest.approx(1 / np.sqrt(np.pi * np.log(1e6)))
+    assert rem.participation_window(rem.critical_beta(1e6), 1e6) == pytest.approx(
+        1 / np.sqrt(np.pi * np.log(1e6))
+    )
     far = rem.critical_beta(1e6) + 200
-    assert rem.participation_window(far, 1e6) == pytest.approx(rem.participation_limit(far, 1e6), rel=1e-4)
+    assert rem.participation_window(far, 1e6) == pytest.approx(
+        rem.participation_limit(far, 1e6), rel=1e-4
+    )
     with pytest.raises(ValueError, match=r"N is 1\.0; allowed are finite numbers above 1"):
         rem.participation_window(1.0, 1)
 
 
-# What is reported at the edges --------------------------------------------------------------------------------------
+# What is reported at the edges
+# --------------------------------------------------------------------------------------
 
 
 def test_nothing_is_replaced_where_all_levels_are_given():
@@ -332,14 +364,18 @@ def test_lowest_levels_at_extreme_numbers():
     assert hot == pytest.approx(1e-200, rel=1e-9, abs=0)  # 1/N
     # E[exp(-b E) | E > 0] = erfcx(b/sqrt(2)), where there are enough levels for it to count
     z, z2 = (1 + 1e12 * erfcx(b / np.sqrt(2)) for b in (1e6, 2e6))
-    assert rem.participation_from_lowest([0.0], 1e6, 1e12) == pytest.approx(z2 / z**2, rel=1e-9, abs=0)
+    assert rem.participation_from_lowest([0.0], 1e6, 1e12) == pytest.approx(
+        z2 / z**2, rel=1e-9, abs=0
+    )
     # far above 0 the density falls as exp(-1e9 E): the means are 1/2 and 1/3
     assert rem.participation_from_lowest([1e9], 1e9, 3) == pytest.approx((1 + 2 / 3) / 4, rel=1e-9)
     # far below 0 the condition does not matter: exp(b^2/2)
     z, z2 = 1 + 1e26 * np.exp(0.5 - 60), 1 + 1e26 * np.exp(2 - 120)
     assert rem.participation_from_lowest([-60.0], 1.0, 1e26) == pytest.approx(z2 / z**2, rel=1e-9)
     assert rem.participation_from_lowest([1.0, 1.0], 3.0, 2) == 0.5  # equal levels do rise
-    assert rem.participation_from_lowest(levels, 2.0, 10, "1") == rem.participation_from_lowest(levels, 2.0, 10)
+    assert rem.participation_from_lowest(levels, 2.0, 10, "1") == rem.participation_from_lowest(
+        levels, 2.0, 10
+    )
 
 
 def test_the_highest_of_a_few_levels_is_never_infinite():
@@ -366,7 +402,9 @@ def test_exact_participation_at_any_width():
         lost = 1.53875 / beta  # in proportion to the temperature
         assert Y == pytest.approx(1 - lost, abs=1e-3 * lost + 1e-12)
     assert rem.participation_exact(1e-300, 10, 1e-300) == pytest.approx(0.1)
-    with pytest.raises(ValueError, match=r"^beta is 1e\+308, v is 1e\+300; allowed are numbers whose result"):
+    with pytest.raises(
+        ValueError, match=r"^beta is 1e\+308, v is 1e\+300; allowed are numbers whose result"
+    ):
         rem.participation_exact(1e308, 10, 1e300)
 
 
@@ -376,25 +414,38 @@ def test_steps_up_to_the_largest_agree(N):
     fine = rem.participation_exact(beta, N)
     assert np.allclose(rem.participation_exact(beta, N, step=0.5), fine, rtol=1e-6, atol=0)
     coarse = np.abs(rem.participation_exact(beta, N, step=0.35) / fine - 1).max()
-    assert coarse < 1e-9 and np.allclose(fine, rem.participation_exact(beta, N, step=0.1), rtol=1e-11, atol=0)
+    assert coarse < 1e-9 and np.allclose(
+        fine, rem.participation_exact(beta, N, step=0.1), rtol=1e-11, atol=0
+    )
 
 
 def test_window_far_from_the_transition():
     beta = rem.critical_beta(1e6) + np.array([1e3, 1e6, 1e9])
-    assert np.allclose(rem.participation_window(beta, 1e6), rem.participation_limit(beta, 1e6), rtol=2e-6)
+    assert np.allclose(
+        rem.participation_window(beta, 1e6), rem.participation_limit(beta, 1e6), rtol=2e-6
+    )
     above = rem.participation_window(rem.critical_beta(1e100) - 30 * np.arange(2) / 2, 1e100)
     assert (above > 0).all()
     delta, v = 2.5, 9.0  # the hazard rate by its definition
     beta = rem.critical_beta(1e6, v) + delta / 3
-    assert rem.participation_window(beta, 1e6, v) == pytest.approx(norm.pdf(delta) / norm.sf(delta) / (3 * beta))
+    assert rem.participation_window(beta, 1e6, v) == pytest.approx(
+        norm.pdf(delta) / norm.sf(delta) / (3 * beta)
+    )
 
 
 def test_closed_forms_at_extreme_scales():
     assert rem.critical_beta(10, 5e-324) == pytest.approx(np.sqrt(2 * np.log(10)) / np.sqrt(5e-324))
-    assert rem.quenched_free_energy(1e300, 10, 1e300) == pytest.approx(-np.sqrt(2 * np.log(10)) * 1e150)
-    assert rem.quenched_entropy(1e300, 10, 1e300) == 0 and rem.participation_limit(1e-310, 10, 1e-300) == 0
+    assert rem.quenched_free_energy(1e300, 10, 1e300) == pytest.approx(
+        -np.sqrt(2 * np.log(10)) * 1e150
+    )
+    assert (
+        rem.quenched_entropy(1e300, 10, 1e300) == 0
+        and rem.participation_limit(1e-310, 10, 1e-300) == 0
+    )
     assert rem.level_entropy(1e160, 10, 1e300) == pytest.approx(-5e19)
-    with pytest.raises(ValueError, match=r"^energy is 1e\+200, v is 1; allowed are numbers whose result"):
+    with pytest.raises(
+        ValueError, match=r"^energy is 1e\+200, v is 1; allowed are numbers whose result"
+    ):
         rem.level_entropy(1e200, 10)
     with pytest.raises(ValueError, match=r"^N is 1e\+301; allowed are numbers from 1 to 1e300"):
         rem.sample_lowest_levels(1e301, keep=1)
@@ -404,6 +455,7 @@ def test_closed_forms_at_extreme_scales():
 
 @pytest.mark.parametrize("beta", [1.0, 3.0, 6.0, 10.0])
 def test_exact_participation_of_warm_levels_is_annealed(beta):
-    """Far above the transition E[Y] = N E[a^2]/(N E[a])^2 = exp(beta^2 v)/N, however wide the levels."""
+    """Far above the transition E[Y] = N E[a^2]/(N E[a])^2 = exp(beta^2 v)/N, however wide the
+    levels."""
     annealed = np.exp(beta**2 - 100 * np.log(10))
     assert rem.participation_exact(beta, 1e100) == pytest.approx(annealed, rel=1e-11, abs=0)

@@ -1,4 +1,5 @@
-"""Stored results: each belongs to the code that is here or is named, and a part of each can be made again."""
+"""Stored results: each belongs to the code that is here or is named, and a part of each can be made
+again."""
 
 import json
 import re
@@ -22,17 +23,24 @@ EXPERIMENTS = [name for name in names() if name != "notebooks"]
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_result_is_there_and_holds(name):
-    """Change code that a result was made by, and ``make verify`` must call its witness before it lands."""
+    """Change code that a result was made by, and ``make verify`` must call its witness before it
+    lands."""
     stored = experiment(name)
     states = {str(c): stored.state(c) for c in stored.configurations}
-    other = [f"changed: {name}" for name in _stored.DATA_SETS]  # somebody may have another selection of photographs
-    open_ = {c: state for c, state in states.items() if state.name != "fresh" and state.why not in other}
+    other = [
+        f"changed: {name}" for name in _stored.DATA_SETS
+    ]  # somebody may have another selection of photographs
+    open_ = {
+        c: state for c, state in states.items() if state.name != "fresh" and state.why not in other
+    }
     assert open_ == {}, "run `make verify`"
     assert stored.besides() == []
     for c in stored.configurations:
         stamp = read_stamp(stored.path(c, ".stamp"))
         assert {f"results.{name}", "memolib.sweeps", "results._stored"} < set(stamp["code"])
-        assert all(re.fullmatch("[0-9a-f]{12}", code) for code in stamp["code"].values()), stamp["code"]
+        assert all(re.fullmatch("[0-9a-f]{12}", code) for code in stamp["code"].values()), stamp[
+            "code"
+        ]
         assert (stamp["leaves"] >= 4 and stamp["deviation"] <= 1) or stamp["by"] == "made"
 
 
@@ -42,8 +50,14 @@ def test_every_stored_network_opens_and_is_what_its_result_says():
         "image_networks": 21, "cifar_networks": 14, "trained_networks": 8
     }  # fmt: skip
     for path in paths:
-        D, result = checkpoints.load(path), json.loads(path.with_suffix(".json").read_text())["result"]
-        assert D.size == result.get("parameters", D.size) and D(torch.zeros(1, D.network.d), 1.0).isfinite().all()
+        D, result = (
+            checkpoints.load(path),
+            json.loads(path.with_suffix(".json").read_text())["result"],
+        )
+        assert (
+            D.size == result.get("parameters", D.size)
+            and D(torch.zeros(1, D.network.d), 1.0).isfinite().all()
+        )
 
 
 # The mechanism, on a small experiment in a copy of the house.
@@ -79,20 +93,27 @@ def house(tmp_path_factory):
 
 
 def results(house, *arguments, code=0):
-    out = subprocess.run([sys.executable, "-m", "results", *arguments], cwd=house, capture_output=True, text=True)
+    out = subprocess.run(
+        [sys.executable, "-m", "results", *arguments], cwd=house, capture_output=True, text=True
+    )
     assert out.returncode == code, out.stdout + out.stderr
     return out.stdout + out.stderr
 
 
 def test_results_follow_their_code(house):
-    """Made, kept under a reformatting, suspect under a repair, and stale when a sign is wrong, by name and amount."""
+    """Made, kept under a reformatting, suspect under a repair, and stale when a sign is wrong, by
+    name and amount."""
     assert "N=2: missing" in results(house, "status", "toy")
     results(house, "make", "toy")
     stored = {path.name: path.read_bytes() for path in (house / "results" / "toy").iterdir()}
     assert set(stored) == {"N=2.json", "N=2.stamp", "N=3.json", "N=3.stamp"}
-    assert "toy: 2 made" in results(house, "status", "toy") and stored["N=2.stamp"].count(b"\n") == 1
+    assert (
+        "toy: 2 made" in results(house, "status", "toy") and stored["N=2.stamp"].count(b"\n") == 1
+    )
     code = json.loads(stored["N=2.stamp"])["code"]
-    assert {"memolib.rem", "memolib._validate", "results.toy"} < set(code) and "memolib.training" not in code
+    assert {"memolib.rem", "memolib._validate", "results.toy"} < set(
+        code
+    ) and "memolib.training" not in code
 
     module = house / "memolib" / "rem.py"
     right, line = module.read_text(), "return np.sqrt(2 * np.log(N))"
@@ -106,7 +127,9 @@ def test_results_follow_their_code(house):
     module.write_text(right.replace(line, "return np.sqrt(3 * np.log(N))"))
     said = results(house, "verify", "toy", code=1)
     assert "toy N=2: stale, beta 0" in said and "python -m results make toy N=2" in said
-    assert "stale, beta 0" in results(house, "status", "toy")  # until it is made again, or the code is right
+    assert "stale, beta 0" in results(
+        house, "status", "toy"
+    )  # until it is made again, or the code is right
     module.write_text(right)
     results(house, "verify", "toy")
     toy = house / "results" / "toy.py"
@@ -140,7 +163,13 @@ def test_a_damaged_result_is_named_and_made_again(house):
 
 
 def test_stamps_are_judged():
-    stamp = {"code": {"a": "1"}, "files": {".json": "2"}, "inputs": {"mnist": "3"}, "version": 1, "by": "made"}
+    stamp = {
+        "code": {"a": "1"},
+        "files": {".json": "2"},
+        "inputs": {"mnist": "3"},
+        "version": 1,
+        "by": "made",
+    }
     for change, name, why in (
         ({}, "fresh", "made"),
         ({"inputs": {"mnist": None}}, "fresh", "made"),  # data that are not here
@@ -171,12 +200,20 @@ def test_differences_are_in_units_of_what_is_allowed():
     ):
         worst = max(differences(found, known, 0.01))
         assert worst.share == pytest.approx(share) and worst.words.startswith(words), worst
-    assert quantities({"0 10 500": {"x y": [1], "z": [{"w": 1}, {"v": 2}]}}) == {"# # #/x y", "# # #/z/w", "# # #/z/v"}
+    assert quantities({"0 10 500": {"x y": [1], "z": [{"w": 1}, {"v": 2}]}}) == {
+        "# # #/x y",
+        "# # #/z/w",
+        "# # #/z/v",
+    }
 
 
 def test_another_kind_of_device_has_its_own_tolerance(monkeypatch):
     leaves = Leaves({}, 1e-3, elsewhere=0.1)
-    for device, allowed in (({}, 1e-3), ({"device": "CPU"}, 1e-3), ({"device": "NVIDIA H100"}, 0.1)):
+    for device, allowed in (
+        ({}, 1e-3),
+        ({"device": "CPU"}, 1e-3),
+        ({"device": "NVIDIA H100"}, 0.1),
+    ):
         monkeypatch.setattr(_stored, "here", lambda: "CPU")
         assert Experiment.allowed(leaves, device) == allowed
     assert Experiment.allowed(Leaves({}, 1e-3), {"device": "NVIDIA H100"}) == 1e-3

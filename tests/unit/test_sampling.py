@@ -1,4 +1,5 @@
-"""Samplers and the likelihood along the flow: orders of convergence, exact laws, reproducibility, bad input."""
+"""Samplers and the likelihood along the flow: orders of convergence, exact laws, reproducibility,
+bad input."""
 
 from itertools import pairwise
 
@@ -21,15 +22,20 @@ def order(errors):
 
 
 def test_flow_of_gaussian_data_is_exact_to_second_order():
-    """For Gaussian data the flow only stretches: x(t) = x(T) sqrt((t+s^2)/(T+s^2)) along each direction."""
+    """For Gaussian data the flow only stretches: x(t) = x(T) sqrt((t+s^2)/(T+s^2)) along each
+    direction."""
     x = 10 * gaussian(20, 3, seed=0)
     stretch = ((1e-2 + LAW.variances) / (100 + LAW.variances)).sqrt()
-    errors = [float((probability_flow(LAW, x, 100, 1e-2, steps=n) - x * stretch).abs().max()) for n in (40, 80, 160)]
+    errors = [
+        float((probability_flow(LAW, x, 100, 1e-2, steps=n) - x * stretch).abs().max())
+        for n in (40, 80, 160)
+    ]
     assert order(errors) == pytest.approx([2, 2], abs=0.15)
 
 
 def test_sde_of_gaussian_data_errs_in_inverse_proportion_to_the_steps():
-    """The variance after n steps follows by hand, since each is linear; it tends to t + s^2 at first order."""
+    """The variance after n steps follows by hand, since each is linear; it tends to t + s^2 at
+    first order."""
     t, T, n = 1e-2, 100.0, 40_000
     x = T**0.5 * gaussian(n, 3, seed=1) * ((T + LAW.variances) / T).sqrt()
     exact = t + LAW.variances
@@ -60,7 +66,8 @@ def test_samplers_give_the_mixture(sampler):
 
 
 def test_sde_from_a_noisy_training_point_ends_at_a_point_by_its_weight():
-    """Started at x_t, the reverse SDE of the empirical denoiser ends at point i with probability w_i(x_t)."""
+    """Started at x_t, the reverse SDE of the empirical denoiser ends at point i with probability
+    w_i(x_t)."""
     data = gaussian(6, 2, seed=4)
     x, t, n = add_noise(data[:1], 0.6, seed=5), 0.6, 20_000
     ends = reverse_sde(Empirical(data), x.expand(n, -1), t, 1e-6, steps=120, seed=6)
@@ -72,9 +79,13 @@ def test_sde_from_a_noisy_training_point_ends_at_a_point_by_its_weight():
 def test_samplers_are_reproducible_and_take_any_batch():
     x = gaussian(8, 2, seed=7)
     one, again = (reverse_sde(MIXTURE, x, 4.0, 0.01, steps=9, seed=8) for _ in range(2))
-    assert torch.equal(one, again) and not torch.equal(one, reverse_sde(MIXTURE, x, 4.0, 0.01, steps=9, seed=9))
+    assert torch.equal(one, again) and not torch.equal(
+        one, reverse_sde(MIXTURE, x, 4.0, 0.01, steps=9, seed=9)
+    )
     assert torch.allclose(
-        probability_flow(MIXTURE, x, 4.0, 0.01)[:3], probability_flow(MIXTURE, x[:3], 4.0, 0.01), rtol=1e-12
+        probability_flow(MIXTURE, x, 4.0, 0.01)[:3],
+        probability_flow(MIXTURE, x[:3], 4.0, 0.01),
+        rtol=1e-12,
     )
     assert reverse_sde(MIXTURE, x.float(), 4.0, 0.01, steps=9, seed=8).dtype == torch.float32
 
@@ -88,23 +99,41 @@ def test_progress_is_shown_when_asked_for(capsys):
 
 
 def test_likelihood_along_the_flow():
-    """Against the mixture's own density, at second order in the steps; exact where the law is Gaussian."""
+    """Against the mixture's own density, at second order in the steps; exact where the law is
+    Gaussian."""
     x = add_noise(MIXTURE.sample(50, seed=11), 0.05, seed=12)
     exact = MIXTURE.log_density(x, 0.05)
-    errors = [float((flow_log_density(MIXTURE, x, 0.05, 1e9, steps=n) - exact).abs().max()) for n in (200, 400, 800)]
+    errors = [
+        float((flow_log_density(MIXTURE, x, 0.05, 1e9, steps=n) - exact).abs().max())
+        for n in (200, 400, 800)
+    ]
     assert errors[-1] < 4e-3 and order(errors) == pytest.approx([2, 2], abs=0.35)
     x = add_noise(LAW.sample(9, seed=13), 0.05, seed=14)
-    assert torch.allclose(flow_log_density(LAW, x, 0.05, 1e7, steps=1_500), LAW.log_density(x, 0.05), atol=1e-3)
+    assert torch.allclose(
+        flow_log_density(LAW, x, 0.05, 1e7, steps=1_500), LAW.log_density(x, 0.05), atol=1e-3
+    )
 
 
 def test_bad_input_is_named():
     x = np.zeros((2, 2))
     for call, message in (
-        (lambda: reverse_sde(MIXTURE, x, 1.0, 0.0), "t is 0.0; allowed is one finite number above 0"),
-        (lambda: reverse_sde(MIXTURE, x, 0.1, 1.0), "t_start is 0.1; allowed are noise variances above t_end = 1"),
-        (lambda: reverse_sde(MIXTURE, x, 1.0, 0.1, steps=0), "steps is 0; allowed are whole numbers from 1"),
+        (
+            lambda: reverse_sde(MIXTURE, x, 1.0, 0.0),
+            "t is 0.0; allowed is one finite number above 0",
+        ),
+        (
+            lambda: reverse_sde(MIXTURE, x, 0.1, 1.0),
+            "t_start is 0.1; allowed are noise variances above t_end = 1",
+        ),
+        (
+            lambda: reverse_sde(MIXTURE, x, 1.0, 0.1, steps=0),
+            "steps is 0; allowed are whole numbers from 1",
+        ),
         (lambda: reverse_sde(MIXTURE, x[0], 1.0, 0.1), r"x has shape \(2,\)"),
-        (lambda: flow_log_density(MIXTURE, x, 1.0, 0.5), "t_end is 0.5; allowed are noise variances above t_start"),
+        (
+            lambda: flow_log_density(MIXTURE, x, 1.0, 0.5),
+            "t_end is 0.5; allowed are noise variances above t_start",
+        ),
         (lambda: flow_log_density(MIXTURE, x, -1.0, 0.5), "t is -1.0"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -1,4 +1,5 @@
-"""Real data sets' sizes: spectra by Gram matrices, many noise variances at once, shards on a cluster."""
+"""Real data sets' sizes: spectra by Gram matrices, many noise variances at once, shards on a
+cluster."""
 
 import os
 import signal
@@ -21,28 +22,38 @@ def images(N=2_000, d=60, seed=0):
     return torch.sigmoid(gaussian(N, 6, seed=seed) @ gaussian(6, d, seed=99) - 1)
 
 
-# Spectra ------------------------------------------------------------------------------------------------------------
+# Spectra
+# ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [1e-4, 0.01, 0.1, 1.0, 100.0])
 def test_spectrum_agrees_with_autograd(t):
-    """At points A, B and far away; from one point that matters to all of them, on both sides of the dimension."""
+    """At points A, B and far away; from one point that matters to all of them, on both sides of the
+    dimension."""
     y = images()
     D, x = Empirical(y), torch.cat([add_noise(y[:5], t, seed=1), y[:5], gaussian(5, 60, seed=2)])
     expected = torch.linalg.eigvalsh(spectra.forward_mode(D, x, t)).flip(-1)
-    assert torch.allclose(D.spectrum(x, t), expected, rtol=0, atol=2e-11 * max(1, float(expected.max())))
+    assert torch.allclose(
+        D.spectrum(x, t), expected, rtol=0, atol=2e-11 * max(1, float(expected.max()))
+    )
     assert torch.allclose(D.jacobian(x, t), spectra.forward_mode(D, x, t), rtol=0, atol=1e-10)
     assert torch.equal(spectra.spectrum(D, x, t), D.spectrum(x, t))
 
 
 def test_spectrum_by_gram_matrix_is_that_of_the_covariance():
-    """Few points matter at t = .05: the Gram matrix; padded with zeros to the same points, the covariance."""
+    """Few points matter at t = .05: the Gram matrix; padded with zeros to the same points, the
+    covariance."""
     y, x, t = images(30, 50), images(3, 50, seed=4), 0.05
     short, long = Empirical(y).spectrum(x, t), Empirical(torch.cat([y, y])).spectrum(x, t)
     assert torch.allclose(short, long, atol=1e-12)  # 30 points, and each of them twice: 60 > d
     assert (short[:, 29:] == 0).all() and (short >= 0).all() and (short.diff(dim=1) <= 1e-12).all()
     assert (
-        float((short.sum(dim=1) - Empirical(y).jacobian(x, t).diagonal(dim1=1, dim2=2).sum(dim=1)).abs().max()) < 1e-11
+        float(
+            (short.sum(dim=1) - Empirical(y).jacobian(x, t).diagonal(dim1=1, dim2=2).sum(dim=1))
+            .abs()
+            .max()
+        )
+        < 1e-11
     )
 
 
@@ -56,27 +67,38 @@ def test_spectrum_in_float32_with_a_prior_and_of_one_point():
 
 
 def test_points_without_weight_cost_nothing():
-    """At small noise one or two of 2,000 points matter; leaving the rest out is what makes spectra cheap."""
+    """At small noise one or two of 2,000 points matter; leaving the rest out is what makes spectra
+    cheap."""
     y = images()
     D, x = Empirical(y), add_noise(y[:20], 0.01, seed=1)
     assert max(len(rows) for rows, _ in D._matter(x, 0.01)) < 10
     assert max(len(rows) for rows, _ in D._matter(x, 10.0)) == 2_000
 
 
-# Many noise variances -----------------------------------------------------------------------------------------------
+# Many noise variances
+# -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_profile_agrees_with_the_denoiser(dtype, monkeypatch):
-    """One pass for all t against one call for each t, with the same noise; several blocks of rows."""
+    """One pass for all t against one call for each t, with the same noise; several blocks of
+    rows."""
     monkeypatch.setattr("memolib.memorization.BLOCK_BYTES", 100_000)
     y, times = images().to(dtype), np.geomspace(5, 0.01, 7)
-    seen, noise, D = profile(y, times, n=100, seed=3), gaussian(100, 60, seed=3), Empirical(y.double())
+    seen, noise, D = (
+        profile(y, times, n=100, seed=3),
+        gaussian(100, 60, seed=3),
+        Empirical(y.double()),
+    )
     assert seen.t.tolist() == times.tolist() and seen.log_odds.dtype == dtype
-    for t, log_odds, Y in zip(times, seen.log_odds.double(), seen.participation.double(), strict=True):
+    for t, log_odds, Y in zip(
+        times, seen.log_odds.double(), seen.participation.double(), strict=True
+    ):
         x = y[:100].double() + t**0.5 * noise
         own = D.log_weights(x, t)[range(100), range(100)].exp()
-        assert torch.allclose(torch.sigmoid(log_odds), own, atol=1e-10 if dtype == torch.float64 else 1e-4)
+        assert torch.allclose(
+            torch.sigmoid(log_odds), own, atol=1e-10 if dtype == torch.float64 else 1e-4
+        )
         assert torch.allclose(Y, 1 / D.n_eff(x, t), atol=1e-10 if dtype == torch.float64 else 1e-4)
 
 
@@ -89,7 +111,14 @@ def test_profile_information_is_that_of_a_pool_of_the_others():
         expected = -t * float((noise[k] ** 2).sum()) / (2 * t) - 30 * np.log(2 * np.pi * t)
         expected -= float(others.log_density(x, t))
         assert abs(float(seen.information()[0, k]) - expected) < 1e-9
-    assert abs(float(seen.information().mean() - pointwise_information(y, Empirical(y), t, seed=5).mean())) > 0.1
+    assert (
+        abs(
+            float(
+                seen.information().mean() - pointwise_information(y, Empirical(y), t, seed=5).mean()
+            )
+        )
+        > 0.1
+    )
 
 
 def test_profile_limits_and_invariances():
@@ -101,7 +130,9 @@ def test_profile_limits_and_invariances():
     scaled = profile(7 * y + 2, 49 * times, seed=1)
     assert torch.allclose(scaled.log_odds, profile(y, times, seed=1).log_odds, atol=1e-8)
     twins = profile(torch.cat([y[:10], y[:10]]), [1e-4], seed=2)
-    assert torch.allclose(twins.log_odds, torch.zeros(1, 20).double(), atol=1e-9)  # each point and its twin
+    assert torch.allclose(
+        twins.log_odds, torch.zeros(1, 20).double(), atol=1e-9
+    )  # each point and its twin
     assert torch.allclose(twins.participation, torch.full((1, 20), 0.5).double())
 
 
@@ -122,7 +153,8 @@ def test_profile_refuses_what_it_cannot_answer():
         profile(y, [1.0], n=51)
 
 
-# A cluster ----------------------------------------------------------------------------------------------------------
+# A cluster
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -149,14 +181,27 @@ def test_shards_on_two_processes_give_the_same_numbers(cluster, third_shard, t, 
     shards = Sharded([y[:500], y[500:1_500].numpy(), third_shard], cluster.scheduler_address)
     try:
         assert shards.shape == (2_000, 60)
-        assert len({w["pid"] for w in shards._client.run(lambda: {"pid": os.getpid()}).values()}) == 2
+        assert (
+            len({w["pid"] for w in shards._client.run(lambda: {"pid": os.getpid()}).values()}) == 2
+        )
         for name in ("__call__", "log_density", "n_eff", "score"):
             ours, theirs = (getattr(D, name)(x, t) for D in (shards, whole))
-            assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12 * float(theirs.abs().max())), name
-        assert torch.allclose(shards.jacobian(x[:3], t), whole.jacobian(x[:3], t), rtol=0, atol=1e-10)
-        assert torch.allclose(spectra.spectrum(shards, x[:3], t), whole.spectrum(x[:3], t), rtol=0, atol=1e-10)
-        held = shards._client.who_has(shards._shards)  # each shard on one worker, and both workers hold some
-        assert sorted(map(len, held.values())) == [1, 1, 1] and len({w for some in held.values() for w in some}) == 2
+            assert torch.allclose(
+                ours, theirs, rtol=1e-12, atol=1e-12 * float(theirs.abs().max())
+            ), name
+        assert torch.allclose(
+            shards.jacobian(x[:3], t), whole.jacobian(x[:3], t), rtol=0, atol=1e-10
+        )
+        assert torch.allclose(
+            spectra.spectrum(shards, x[:3], t), whole.spectrum(x[:3], t), rtol=0, atol=1e-10
+        )
+        held = shards._client.who_has(
+            shards._shards
+        )  # each shard on one worker, and both workers hold some
+        assert (
+            sorted(map(len, held.values())) == [1, 1, 1]
+            and len({w for some in held.values() for w in some}) == 2
+        )
     finally:
         shards.close()
 
@@ -179,7 +224,9 @@ def test_shards_must_fit_together(cluster):
     with pytest.raises(ValueError, match="shards is empty"):
         Sharded([], cluster.scheduler_address)
     for other in (torch.zeros(5, 4), torch.zeros(5, 3).float()):
-        with pytest.raises(ValueError, match=r"shards have shapes and types \[\(5, 3, 'torch.float64'\), \(5, "):
+        with pytest.raises(
+            ValueError, match=r"shards have shapes and types \[\(5, 3, 'torch.float64'\), \(5, "
+        ):
             Sharded([torch.zeros(5, 3).double(), other], cluster.scheduler_address)
     shards = Sharded([images()], cluster.scheduler_address)
     with pytest.raises(ValueError, match="requires gradients"):
@@ -190,7 +237,10 @@ def test_shards_must_fit_together(cluster):
 def test_a_cluster_without_workers_is_refused():
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=0, dashboard_address=":0") as local, pytest.raises(ValueError, match="has workers"):
+    with (
+        LocalCluster(n_workers=0, dashboard_address=":0") as local,
+        pytest.raises(ValueError, match="has workers"),
+    ):
         Sharded([images()], local.scheduler_address)
 
 

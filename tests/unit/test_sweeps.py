@@ -59,7 +59,12 @@ def test_results_are_kept_and_failures_reported(tmp_path, capsys):
     again = sweep(run, grid(a=(3, 2, 1), b=(20,)), folder)  # only what failed runs again
     assert [r["result"]["sum"] for r in again.done] == [23, 21] and calls(tmp_path) == 7
     table = first.table()
-    assert table.dtype.names == ("a", "b", "sum", "pid") and table["sum"].tolist() == [11, 21, 13, 23]
+    assert table.dtype.names == ("a", "b", "sum", "pid") and table["sum"].tolist() == [
+        11,
+        21,
+        13,
+        23,
+    ]
     assert not list(folder.glob("*.part")) and sweep(run, [], folder).table().size == 0
 
 
@@ -67,7 +72,9 @@ def test_a_file_tells_how_it_was_made(tmp_path):
     sweep(make_run(tmp_path), [{"a": 1, "b": 2}], tmp_path / "r")
     (path,) = (tmp_path / "r").iterdir()
     stored = json.loads(path.read_text())
-    assert stored["configuration"] == {"a": 1, "b": 2} and stored["code"] == code_digest(make_run(tmp_path))
+    assert stored["configuration"] == {"a": 1, "b": 2} and stored["code"] == code_digest(
+        make_run(tmp_path)
+    )
     assert stored["made"]["numpy"] == np.__version__ and stored["seconds"] >= 0
 
 
@@ -106,7 +113,9 @@ def test_the_configuration_makes_the_name():
 
 def test_code_that_changed_is_told_and_its_results_kept(tmp_path, capsys):
     space, codes = {}, []
-    for k, body in enumerate(("return {'y': x + 1}", "return {'y': x + 1}  # words", "return {'y': x + 2}")):
+    for k, body in enumerate(
+        ("return {'y': x + 1}", "return {'y': x + 1}  # words", "return {'y': x + 2}")
+    ):
         exec(_as_file(f"def f(x):\n    {body}\n"), space)
         codes.append(code_digest(space["f"]))
         done = sweep(space["f"], [{"x": 1}], tmp_path).done
@@ -150,7 +159,12 @@ def test_a_damaged_file_is_named_and_made_again(tmp_path, capsys):
     run = make_run(tmp_path)
     first = sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r").done
     path = tmp_path / "r" / "a=1,b=1.json"
-    for damage in ("", path.read_text()[:40], "[]", '{"configuration": {"a": 1, "b": 1}, "result": 3}'):
+    for damage in (
+        "",
+        path.read_text()[:40],
+        "[]",
+        '{"configuration": {"a": 1, "b": 1}, "result": 3}',
+    ):
         path.write_text(damage)
         again = sweep(run, grid(a=(1, 3), b=(1,)), tmp_path / "r").done
         assert again[0]["result"]["sum"] == first[0]["result"]["sum"] and again[1] == first[1]
@@ -177,7 +191,12 @@ def test_numpy_numbers_are_numbers(tmp_path):
         log.append((N, t, flag, sizes))
         return {"N": np.int64(N), "curve": np.arange(2) / 2, "t": np.float32(t)}
 
-    mixed = {"N": np.int32(3), "t": np.float64(0.1), "flag": np.bool_(True), "sizes": (np.int64(1), 2)}
+    mixed = {
+        "N": np.int32(3),
+        "t": np.float64(0.1),
+        "flag": np.bool_(True),
+        "sizes": (np.int64(1), 2),
+    }
     plain = {"N": 3, "t": 0.1, "flag": True, "sizes": [1, 2]}
     assert name_of(mixed) == name_of(plain) == name_of(mixed | {"sizes": np.array([1, 2])})
     first = sweep(run, [mixed], tmp_path)
@@ -241,7 +260,8 @@ def test_two_sweeps_in_one_folder_at_once(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(textwrap.dedent(code), encoding="utf-8")
     both = [
-        subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([sys.executable, script], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
     for process in both:
         _, error = process.communicate(timeout=100)
@@ -267,7 +287,9 @@ def test_lambdas_and_functions_without_source_are_refused(tmp_path):
     space = {}
     exec("def f(a):\n    return {'y': a}", space)
     for function in (*functions, space["f"]):
-        with pytest.raises(ValueError, match="allowed is one that `def` makes in a file or a notebook, no lambda"):
+        with pytest.raises(
+            ValueError, match="allowed is one that `def` makes in a file or a notebook, no lambda"
+        ):
             sweep(function, [{"a": 1}], tmp_path / "r")
     assert not (tmp_path / "r").exists()
 
@@ -295,7 +317,8 @@ def test_a_result_that_cannot_be_stored_is_a_failure(tmp_path):
 
 
 def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
-    """kill -9 in the third of four runs: the two results before it are there, and are not computed again."""
+    """kill -9 in the third of four runs: the two results before it are there, and are not computed
+    again."""
     script = tmp_path / "script.py"
     script.write_text(
         textwrap.dedent(
@@ -320,7 +343,9 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
     first.send_signal(signal.SIGKILL)
     first.wait()
     assert len(list((tmp_path / "results").glob("*.json"))) == 2
-    second = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    second = subprocess.run(
+        [sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert second.stdout == "[0, 1, 4, 9]\n"
     assert [len(list(tmp_path.glob(f"called-{a}-*"))) for a in range(4)] == [1, 1, 2, 1]
 
@@ -344,7 +369,9 @@ def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path)
         return {"sum": a + b, "pid": os.getpid()}
 
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as local:
-        spread = sweep(run, grid(a=range(5), b=(1, 2)), tmp_path / "cluster", address=local.scheduler_address)
+        spread = sweep(
+            run, grid(a=range(5), b=(1, 2)), tmp_path / "cluster", address=local.scheduler_address
+        )
     assert (tmp_path / "started-1").exists() and len(spread.failed) == 2
     here = sweep(run, grid(a=range(5), b=(1, 2)), tmp_path / "here")
     assert [r["result"]["sum"] for r in spread.done] == [r["result"]["sum"] for r in here.done]
@@ -354,8 +381,15 @@ def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path)
 
 @pytest.mark.slow
 def test_the_page_on_clusters_works_as_printed(tmp_path):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "reference" / "clusters.md").read_text(), re.S)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "book" / "reference" / "clusters.md").read_text(), re.S
+    )
     (tmp_path / "page.py").write_text(blocks[0])
-    out = subprocess.run([sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-    assert out.startswith("tensor(True)\n[( 10, 0, 0.1 )") and len(list((tmp_path / "runs").glob("*.json"))) == 4
+    out = subprocess.run(
+        [sys.executable, "page.py"], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert (
+        out.startswith("tensor(True)\n[( 10, 0, 0.1 )")
+        and len(list((tmp_path / "runs").glob("*.json"))) == 4
+    )
     compile(blocks[1], "page", "exec")  # needs a Slurm cluster

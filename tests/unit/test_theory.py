@@ -1,4 +1,5 @@
-"""Closed forms for Gaussian data against theory's numbers, limits, invariances and independent second ways."""
+"""Closed forms for Gaussian data against theory's numbers, limits, invariances and independent
+second ways."""
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from memolib import theory
 EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 
 
-@pytest.mark.parametrize(("N", "t_c"), [(250, 0.05239), (500, 0.04028), (1_000, 0.03142), (20_000, 0.01192)])
+@pytest.mark.parametrize(
+    ("N", "t_c"), [(250, 0.05239), (500, 0.04028), (1_000, 0.03142), (20_000, 0.01192)]
+)
 def test_collapse_times_of_the_example(N, t_c):
     assert theory.collapse_time(EXAMPLE, N) == pytest.approx(t_c, rel=0.002)
 
@@ -18,20 +21,37 @@ def test_collapse_times_of_the_example(N, t_c):
 def test_collapse_time_of_equal_variances():
     for m, s2, N in ((1, 1.0, 100), (5, 0.3, 1e4), (50, 2.0, 1e6)):
         variances = np.r_[np.full(m, s2), np.zeros(7)]
-        assert theory.collapse_time(variances, N) == pytest.approx(s2 / (N ** (2 / m) - 1), rel=1e-10)
+        assert theory.collapse_time(variances, N) == pytest.approx(
+            s2 / (N ** (2 / m) - 1), rel=1e-10
+        )
         # dimensions off the manifold do not enter
-        assert theory.collapse_time(variances[:m], N) == pytest.approx(theory.collapse_time(variances, N), rel=1e-12)
+        assert theory.collapse_time(variances[:m], N) == pytest.approx(
+            theory.collapse_time(variances, N), rel=1e-12
+        )
 
 
 def test_collapse_time_limits():
-    assert theory.collapse_time(EXAMPLE, 1) == np.inf and theory.collapse_time_at(EXAMPLE, EXAMPLE, 1) == np.inf
-    assert theory.collapse_time([0.0, 0.0], 10) == 0 and theory.collapse_time_at([0.0, 0.0], [0.0, 0.0], 10) == 0
+    assert (
+        theory.collapse_time(EXAMPLE, 1) == np.inf
+        and theory.collapse_time_at(EXAMPLE, EXAMPLE, 1) == np.inf
+    )
+    assert (
+        theory.collapse_time([0.0, 0.0], 10) == 0
+        and theory.collapse_time_at([0.0, 0.0], [0.0, 0.0], 10) == 0
+    )
     assert theory.collapse_time([1e-12], 1e9) == pytest.approx(1e-12 / (1e18 - 1), rel=1e-9)
     assert theory.collapse_time(EXAMPLE, 1 + 1e-6) > 1e5
-    assert theory.collapse_time([1.0], 1e150) == pytest.approx(1e-300) and theory.collapse_time([1.0], 1e200) == 0
+    assert (
+        theory.collapse_time([1.0], 1e150) == pytest.approx(1e-300)
+        and theory.collapse_time([1.0], 1e200) == 0
+    )
     small, usual = (theory.collapse_time_at([0.0], [s2], 100) for s2 in (1e-200, 1.0))
-    assert small == pytest.approx(1e-200 * usual) and theory.collapse_time_at([0.0], [1.0], 1e300) == 0
-    assert theory.law_limit([1.0], 1e80) == pytest.approx(np.exp(0.5) * 1e-160, rel=1e-6)  # u(1+u)/(1+2u)^2 -> 1/4
+    assert (
+        small == pytest.approx(1e-200 * usual) and theory.collapse_time_at([0.0], [1.0], 1e300) == 0
+    )
+    assert theory.law_limit([1.0], 1e80) == pytest.approx(
+        np.exp(0.5) * 1e-160, rel=1e-6
+    )  # u(1+u)/(1+2u)^2 -> 1/4
     times = [theory.collapse_time(EXAMPLE, N) for N in (2, 10, 1e3, 1e6, 1e12)]
     assert (np.diff(times) < 0).all()
 
@@ -51,7 +71,8 @@ def test_information_by_monte_carlo():
 
 
 def test_level_entropy_is_the_legendre_transform_of_the_exact_exponent():
-    """S(1) = ln N + zeta - zeta', with zeta(lam) = ln E_y exp(-lam|x-y|^2/2t) by Monte Carlo in three dimensions."""
+    """S(1) = ln N + zeta - zeta', with zeta(lam) = ln E_y exp(-lam|x-y|^2/2t) by Monte Carlo in
+    three dimensions."""
     s2, t, N = np.array([1.0, 0.3, 0.1]), 0.5, 1e4
     x = np.array([0.7, -0.4, 0.2])
     rng = np.random.default_rng(1)
@@ -65,14 +86,20 @@ def test_level_entropy_averages_to_the_information():
     rng, t, N = np.random.default_rng(2), 0.05, 1e3
     x = rng.standard_normal((100_000, 30)) * np.sqrt(EXAMPLE + t)
     S = theory.level_entropy(x, EXAMPLE, t, N)
-    assert abs(S.mean() - (np.log(N) - theory.information(EXAMPLE, t))) < 4 * S.std() / np.sqrt(100_000)
-    assert (np.diff(theory.level_entropy(x[0] * np.array([[0.0], [1], [2]]), EXAMPLE, t, N)) < 0).all()
+    assert abs(S.mean() - (np.log(N) - theory.information(EXAMPLE, t))) < 4 * S.std() / np.sqrt(
+        100_000
+    )
+    assert (
+        np.diff(theory.level_entropy(x[0] * np.array([[0.0], [1], [2]]), EXAMPLE, t, N)) < 0
+    ).all()
 
 
 def test_collapse_time_at_a_point():
     for N in (250, 1_000, 20_000):
         at_origin = theory.collapse_time_at(np.zeros(30), EXAMPLE, N)
-        assert theory.level_entropy(np.zeros(30), EXAMPLE, at_origin, N) == pytest.approx(0, abs=1e-9)
+        assert theory.level_entropy(np.zeros(30), EXAMPLE, at_origin, N) == pytest.approx(
+            0, abs=1e-9
+        )
         assert at_origin == pytest.approx(theory.collapse_time(EXAMPLE, N) / 3, rel=0.06)
         far = 3 * np.sqrt(EXAMPLE)
         assert theory.collapse_time_at(far, EXAMPLE, N) > theory.collapse_time(EXAMPLE, N)
@@ -81,7 +108,9 @@ def test_collapse_time_at_a_point():
 def test_condensed_participation():
     x = np.sqrt(EXAMPLE)
     assert theory.condensed_participation(x, EXAMPLE, 1.0, 1_000) == 0
-    values = [theory.condensed_participation(x, EXAMPLE, t, 1_000) for t in (0.03, 0.01, 1e-3, 1e-6)]
+    values = [
+        theory.condensed_participation(x, EXAMPLE, t, 1_000) for t in (0.03, 0.01, 1e-3, 1e-6)
+    ]
     assert (np.diff(values) > 0).all() and values[-1] > 0.99
     assert theory.condensed_participation(x, EXAMPLE, 1.0, 1) == 1
 
@@ -105,7 +134,9 @@ def test_laws_by_their_limits(law):
 
 def test_absolute_loss_at_fresh_points_peaks_where_the_variance_is_near_t():
     u = np.geomspace(0.01, 100, 2_000)
-    loss = np.array([theory.loss_fresh(1.0, [v], 1.0, 1)[0] / theory.participation(1.0, [v], 1.0, 1) for v in u])
+    loss = np.array(
+        [theory.loss_fresh(1.0, [v], 1.0, 1)[0] / theory.participation(1.0, [v], 1.0, 1) for v in u]
+    )
     loss *= u / (1 + u)
     assert u[loss.argmax()] == pytest.approx(0.94, abs=0.01)
     for at, value in ((0.1, 0.088), (0.5, 0.25), (1, 0.278), (2, 0.24), (10, 0.085)):
@@ -113,16 +144,21 @@ def test_absolute_loss_at_fresh_points_peaks_where_the_variance_is_near_t():
 
 
 def test_participation_is_the_annealed_average():
-    """Mean over typical x at first order: E_x Y = e^(2I)/N, here by Monte Carlo where it does converge."""
+    """Mean over typical x at first order: E_x Y = e^(2I)/N, here by Monte Carlo where it does
+    converge."""
     s2, t, N = np.array([1.0, 0.5]), 3.0, 100
     x = np.random.default_rng(4).standard_normal((400_000, 2)) * np.sqrt(s2 + t)
     Y = theory.participation(x**2 / (t + s2), s2, t, N)
-    assert abs(Y.mean() - np.exp(2 * theory.information(s2, t)) / N) < 4 * Y.std() / np.sqrt(400_000)
+    assert abs(Y.mean() - np.exp(2 * theory.information(s2, t)) / N) < 4 * Y.std() / np.sqrt(
+        400_000
+    )
 
 
 def test_retention_at_training_points_of_the_example():
     r, error = theory.retention_training(EXAMPLE, 0.1, 1_000, seed=5)
-    assert r[:2].mean() == pytest.approx(0.677, abs=0.02) and r[2:7].mean() == pytest.approx(0.753, abs=0.023)
+    assert r[:2].mean() == pytest.approx(0.677, abs=0.02) and r[2:7].mean() == pytest.approx(
+        0.753, abs=0.023
+    )
     assert (error < 0.002).all()
     assert np.allclose(theory.retention_training(EXAMPLE, 1e9, 1_000, seed=5)[0], 1, atol=0.01)
     assert np.allclose(theory.retention_training(EXAMPLE, 1e-9, 1_000, seed=5)[0], 0, atol=1e-6)
@@ -143,7 +179,9 @@ def test_paper_estimates():
     x = np.sqrt(EXAMPLE)
     y = np.random.default_rng(6).standard_normal((400_000, 30)) * np.sqrt(EXAMPLE)
     V = (((x - y) ** 2).sum(axis=1) / 2).var()
-    assert theory.gaussian_collapse_time(x, EXAMPLE, N) == pytest.approx(np.sqrt(V / (2 * np.log(N))), rel=0.01)
+    assert theory.gaussian_collapse_time(x, EXAMPLE, N) == pytest.approx(
+        np.sqrt(V / (2 * np.log(N))), rel=0.01
+    )
     # far above the transition both forms are the population's singular values
     for homogeneous in (False, True):
         values = theory.paper_singular_values(EXAMPLE, 5.0, N, homogeneous=homogeneous)
@@ -153,15 +191,21 @@ def test_paper_estimates():
     for k, t_k in enumerate(onset):
         for homogeneous in (False, True):
             above, below = (
-                theory.paper_singular_values(s2, t, N, normalised=True, homogeneous=homogeneous)[k] * (t + s2[k])
+                theory.paper_singular_values(s2, t, N, normalised=True, homogeneous=homogeneous)[k]
+                * (t + s2[k])
                 for t in (1.01 * t_k, 0.9 * t_k)
             )
             assert above == pytest.approx(1) and below > 1.01
     published = theory.paper_singular_values(EXAMPLE, 0.07, N, normalised=True)
     assert 0.07 * published[[0, 2, 29]] == pytest.approx([15.97, 0.44, 1.0], abs=0.005)
-    # units: stretching the data by 2 and t by 4 divides the homogeneous values by 4, not the published ones
+    # units: stretching the data by 2 and t by 4 divides the homogeneous values by 4, not the
+    # published ones
     base, stretched = (
-        [theory.paper_singular_values(k * EXAMPLE, k * 0.05, N, homogeneous=h) for h in (True, False)] for k in (1, 4)
+        [
+            theory.paper_singular_values(k * EXAMPLE, k * 0.05, N, homogeneous=h)
+            for h in (True, False)
+        ]
+        for k in (1, 4)
     )
     assert np.allclose(stretched[0] * 4, base[0])
     assert not np.allclose(stretched[1] * 4, base[1])
@@ -182,8 +226,12 @@ def test_sphere_variances_by_simulation_and_in_closed_form():
 
 def test_units_and_order_do_not_matter():
     order = np.random.default_rng(8).permutation(30)
-    assert theory.collapse_time(EXAMPLE[order], 500) == pytest.approx(theory.collapse_time(EXAMPLE, 500))
-    assert theory.collapse_time(9 * EXAMPLE, 500) == pytest.approx(9 * theory.collapse_time(EXAMPLE, 500))
+    assert theory.collapse_time(EXAMPLE[order], 500) == pytest.approx(
+        theory.collapse_time(EXAMPLE, 500)
+    )
+    assert theory.collapse_time(9 * EXAMPLE, 500) == pytest.approx(
+        9 * theory.collapse_time(EXAMPLE, 500)
+    )
     chi2 = np.random.default_rng(9).random(30)
     for law in (theory.loss_fresh, theory.loss_noisy):
         base = law(chi2, EXAMPLE, 0.3, 1e4)
@@ -201,11 +249,21 @@ CALLS = {
     "law_limit": lambda v, t, N: theory.law_limit(v, N),
     "paper_singular_values": lambda v, t, N: theory.paper_singular_values(v, t, N),
 }
-TAKES_T = {"information", "level_entropy", "own_weight", "loss_fresh", "loss_noisy", "paper_singular_values"}
+TAKES_T = {
+    "information",
+    "level_entropy",
+    "own_weight",
+    "loss_fresh",
+    "loss_noisy",
+    "paper_singular_values",
+}
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.sampled_from(sorted(CALLS)), st.one_of(st.floats(max_value=0), st.just(np.nan), st.just(np.inf)))
+@given(
+    st.sampled_from(sorted(CALLS)),
+    st.one_of(st.floats(max_value=0), st.just(np.nan), st.just(np.inf)),
+)
 def test_bad_numbers_are_named(name, bad):
     if name in TAKES_T:
         with pytest.raises(ValueError, match=r"^t is .*; allowed are "):
@@ -232,7 +290,8 @@ def test_bad_shapes_are_named():
         theory.sphere_variances([0.0, 0.0])
 
 
-# Formulas written out a second time ---------------------------------------------------------------------------------
+# Formulas written out a second time
+# ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [0.02, 0.1, 0.3])
@@ -249,7 +308,9 @@ def test_the_published_singular_values(t):
     published = theory.paper_singular_values(s2, t, N, normalised=True)
     assert np.allclose(published, np.sqrt(lam**2 + (F * sphere) ** 2), rtol=1e-12)
     homogeneous = np.sqrt(lam**2 + F * np.maximum(0, 1 - t / displaced))
-    assert np.allclose(theory.paper_singular_values(s2, t, N, homogeneous=True), homogeneous, rtol=1e-12)
+    assert np.allclose(
+        theory.paper_singular_values(s2, t, N, homogeneous=True), homogeneous, rtol=1e-12
+    )
 
 
 def test_condensation_by_the_exponent_written_out():
@@ -280,19 +341,24 @@ def test_laws_of_loss_written_out():
     assert np.allclose(theory.loss_noisy(chi2, s2, t, N), noisy, rtol=1e-13)
     many = np.stack([chi2, 2 * chi2])
     assert np.allclose(theory.loss_noisy(many, s2, t, N)[0], noisy, rtol=1e-13)
-    assert np.allclose(theory.loss_fresh(many[:, :1], s2, t, N)[0], theory.loss_fresh(0.3, s2, t, N), rtol=1e-13)
+    assert np.allclose(
+        theory.loss_fresh(many[:, :1], s2, t, N)[0], theory.loss_fresh(0.3, s2, t, N), rtol=1e-13
+    )
 
 
 @pytest.mark.parametrize("t", [1e-300, 1e-160, 1e-12, 1e300])
 def test_laws_of_loss_at_any_noise(t):
-    """One direction of variance 1 at chi = 1: for large u, Y = sqrt(u/2) e^(1/2)/N and fresh loss Y/u."""
+    """One direction of variance 1 at chi = 1: for large u, Y = sqrt(u/2) e^(1/2)/N and fresh loss
+    Y/u."""
     Y, fresh, noisy = (float(np.ravel(law(1.0, [1.0], t, 1)).item())
                        for law in (theory.participation, theory.loss_fresh, theory.loss_noisy))  # fmt: skip
     if t > 1:
         assert (Y, fresh, noisy) == (1, 1, 1)
     else:
         assert Y == pytest.approx(np.exp(0.5) / np.sqrt(2 * t), rel=1e-11)
-        assert fresh / Y == pytest.approx(t, rel=1e-11, abs=0) and noisy / Y == pytest.approx(0.5, rel=1e-11)
+        assert fresh / Y == pytest.approx(t, rel=1e-11, abs=0) and noisy / Y == pytest.approx(
+            0.5, rel=1e-11
+        )
 
 
 def test_extreme_scales():
@@ -300,25 +366,36 @@ def test_extreme_scales():
     assert theory.information([1e300], 1e-300) == pytest.approx(300 * np.log(10))
     assert theory.information([1.7e308] * 2, 1.7e308) == pytest.approx(np.log(2))
     assert theory.condensed_participation(np.zeros(3), s2, 1e-300, 100) == 1
-    assert theory.condensed_participation([0.0, 0.0, 1e300], s2, 1e-300, 100) == 1  # off the manifold: no matter
+    assert (
+        theory.condensed_participation([0.0, 0.0, 1e300], s2, 1e-300, 100) == 1
+    )  # off the manifold: no matter
     assert theory.condensed_participation([1e300, 0, 0], s2, 1e-300, 100) == 1
     far = theory.collapse_time_at([1e160, 0, 0], s2, 100)  # x^2 s^2/(2 t^2) = ln N
     assert far == pytest.approx(1e160 / np.sqrt(2 * np.log(100)), rel=1e-9)
     assert theory.level_entropy([1e160, 0, 5.0], s2, 1e160, 100) == pytest.approx(np.log(100) - 0.5)
-    assert theory.level_entropy([0.0], [1.7e308], 1.7e308, 1) == pytest.approx(-(np.log(2) - 0.5) / 2)
+    assert theory.level_entropy([0.0], [1.7e308], 1.7e308, 1) == pytest.approx(
+        -(np.log(2) - 0.5) / 2
+    )
     assert theory.information_density([1e200], [0.0], [1.0], 1e300) == pytest.approx(5e99)
     largest = theory.information_density([1e154], [0.0], [1.7e308], 1.7e308)
     assert largest == pytest.approx((np.log(2) + 1 / 3.4) / 2)
     assert theory.paper_singular_values(s2, 1e300, 100) == pytest.approx(1e-300, rel=1e-12, abs=0)
     assert np.isfinite(theory.paper_singular_values(s2, 1e-150, 100, homogeneous=True)).all()
-    assert theory.gaussian_collapse_time([1e200], [1e200], 10) == pytest.approx(1e300 / np.sqrt(2 * np.log(10)))
+    assert theory.gaussian_collapse_time([1e200], [1e200], 10) == pytest.approx(
+        1e300 / np.sqrt(2 * np.log(10))
+    )
     assert theory.collapse_time([1e300, 1e-300], 10) == pytest.approx(1e300 / 99)
     assert theory.collapse_time([1.0], 1 + 1e-14) == pytest.approx(0.5 / np.log(1 + 1e-14))
     assert theory.law_limit([1e300], 2) == pytest.approx(1e300 * theory.law_limit([1.0], 2))
     small = theory.sphere_variances([1.0, 1e-60])  # s_k/(s_1 + s_2)
     assert small == pytest.approx([1, 1e-30], rel=1e-9, abs=0)
-    assert theory.retention_training([1.0], 1e-300, 10, samples=10, seed=0)[0] == pytest.approx(0, abs=1e-12)
-    with pytest.raises(ValueError, match=r"^x is from 0 to 1e\+308, variances is .*; allowed are numbers whose result"):
+    assert theory.retention_training([1.0], 1e-300, 10, samples=10, seed=0)[0] == pytest.approx(
+        0, abs=1e-12
+    )
+    with pytest.raises(
+        ValueError,
+        match=r"^x is from 0 to 1e\+308, variances is .*; allowed are numbers whose result",
+    ):
         theory.level_entropy([1e308, 0, 0], s2, 1e-5, 100)
 
 
@@ -350,9 +427,13 @@ def test_clone_agreement_by_an_integral(separation, t):
     z = np.linspace(-12, 12, 40_001)
     x = mu + np.sqrt(spread) * z
     p = 1 / (1 + np.exp(-2 * mu * x / spread))
-    expected = ((p**2 + (1 - p) ** 2) * np.exp(-(z**2) / 2)).sum() * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    expected = (
+        ((p**2 + (1 - p) ** 2) * np.exp(-(z**2) / 2)).sum() * (z[1] - z[0]) / np.sqrt(2 * np.pi)
+    )
     assert theory.clone_agreement(separation, within, t) == pytest.approx(expected, abs=1e-8)
-    assert theory.clone_agreement(1e300, 0, [1e-300, 1e300]) == pytest.approx([1, theory.clone_agreement(1, 0, 1)])
+    assert theory.clone_agreement(1e300, 0, [1e-300, 1e300]) == pytest.approx(
+        [1, theory.clone_agreement(1, 0, 1)]
+    )
     assert theory.clone_agreement(1e-300, 0, 1e300) == pytest.approx(0.5)
     assert theory.noise_variance([np.log(2), 1e-20]) == pytest.approx([3, 2e-20], abs=0)
     assert theory.speciation_time(3) == 2
@@ -365,7 +446,9 @@ def test_information_of_a_mixture():
     # two far apart, of different weights and extents: the entropy of the classes comes on top
     p, variances = np.array([0.9, 0.1]), np.array([[1.0, 2.0], [0.1, 0.0]])
     for offset in (0.0, 1e12):  # a common offset costs no digits
-        value, error = theory.mixture_information(np.array([[-50.0, 0], [50, 0]]) + offset, variances, p, 0.3, seed=1)
+        value, error = theory.mixture_information(
+            np.array([[-50.0, 0], [50, 0]]) + offset, variances, p, 0.3, seed=1
+        )
         within = p @ [theory.information(v, 0.3) for v in variances]
         assert abs(value - within + p @ np.log(p)) < 4 * error
     # near each other: by an integral over x, with densities written out
@@ -376,10 +459,14 @@ def test_information_of_a_mixture():
     marginal = p @ densities
     entropy = -(marginal * np.log(marginal)).sum() * (x[1] - x[0])
     mixture = means[:, None], variances[:, None], p, t
-    values, errors = np.array([theory.mixture_information(*mixture, samples=1_000, seed=s) for s in range(400)]).T
+    values, errors = np.array(
+        [theory.mixture_information(*mixture, samples=1_000, seed=s) for s in range(400)]
+    ).T
     information = entropy - np.log(2 * np.pi * np.e * t) / 2
     assert abs(values.mean() - information) < 4 * errors.mean() / np.sqrt(400)
-    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)  # the quoted error is the scatter
+    assert errors.mean() == pytest.approx(
+        values.std(ddof=1), rel=0.15
+    )  # the quoted error is the scatter
     default = theory.mixture_information(*mixture, seed=0)[1]
     assert default == pytest.approx(errors.mean() / np.sqrt(20), rel=0.1)  # of 20,000 points
 
@@ -388,7 +475,9 @@ def test_the_quoted_error_of_retention_is_the_scatter():
     runs = [theory.retention_training([1.0, 0.1], 0.2, 50, samples=200, seed=s) for s in range(400)]
     means, errors = (np.array(part) for part in zip(*runs, strict=True))
     assert np.allclose(errors.mean(axis=0), means.std(axis=0, ddof=1), rtol=0.15)
-    assert (theory.retention_training([1.0, 0.1], 0.2, 50, seed=0)[1] < 0.003).all()  # by default 100,000 points
+    assert (
+        theory.retention_training([1.0, 0.1], 0.2, 50, seed=0)[1] < 0.003
+    ).all()  # by default 100,000 points
 
 
 @pytest.mark.parametrize(("t", "N"), [(0.5, 3), (0.1, 20)])

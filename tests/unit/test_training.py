@@ -1,4 +1,5 @@
-"""Networks as denoisers, their training, and checkpoints: each formula, each promise, and what is refused."""
+"""Networks as denoisers, their training, and checkpoints: each formula, each promise, and what is
+refused."""
 
 import math
 import os
@@ -62,7 +63,8 @@ def relative(D, exact, x, t):
 
 @pytest.mark.parametrize("t", [1e-4, 0.3, 50.0])
 def test_preconditioned_variances_are_one(t):
-    """Input of F and its target have unit variance, and c_out is as small as any skip allows (Karras et al., B.6)."""
+    """Input of F and its target have unit variance, and c_out is as small as any skip allows
+    (Karras et al., B.6)."""
     std = 0.7
     p = preconditioning(torch.tensor(t, dtype=torch.float64), std)
     assert float(p.inside**2 * (std**2 + t)) == pytest.approx(1)
@@ -83,7 +85,9 @@ def test_denoiser_is_the_stated_formula():
     assert torch.allclose(D(x[:2], torch.tensor([0.2, 3.0]))[1], D(x[1:2], 3.0)[0], atol=1e-6)
     assert D(x.double(), t).dtype == torch.float64 and D(x.double().numpy(), t).shape == (5, 3)
     noises = np.linspace(0.1, 0.5, 5)  # as NumPy, as a list, as a tensor
-    assert torch.equal(D(x, noises), D(x, torch.from_numpy(noises))) and torch.equal(D(x, noises), D(x, list(noises)))
+    assert torch.equal(D(x, noises), D(x, torch.from_numpy(noises))) and torch.equal(
+        D(x, noises), D(x, list(noises))
+    )
 
 
 @pytest.mark.parametrize("network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)])
@@ -100,9 +104,12 @@ def test_limits_of_little_and_much_noise(network):
 # torch.func, spectra, sampling
 
 
-@pytest.mark.parametrize("network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"])
+@pytest.mark.parametrize(
+    "network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"]
+)
 def test_derivatives(network):
-    """Forward mode, vmapped reverse mode, and differences of an answer that is computed in float32."""
+    """Forward mode, vmapped reverse mode, and differences of an answer that is computed in
+    float32."""
     D, t = random_denoiser(network), 0.3
     x = gaussian(2, 64, seed=3).float()
     G = spectra.jacobian(D, x, t)
@@ -119,17 +126,29 @@ def test_derivatives(network):
     assert sampling.flow_log_density(D, x, 0.1, 9.0, steps=2).isfinite().all()
 
 
-@pytest.mark.parametrize("together", [1, 2 * 64 * 7, 2 * 64 * 64, 10**9])  # 1 direction, 7 (64 = 9 x 7 + 1), all
-@pytest.mark.parametrize("network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"])
+@pytest.mark.parametrize(
+    "together", [1, 2 * 64 * 7, 2 * 64 * 64, 10**9]
+)  # 1 direction, 7 (64 = 9 x 7 + 1), all
+@pytest.mark.parametrize(
+    "network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"]
+)
 def test_spectra_by_parts_are_whole(network, together, monkeypatch):
-    """Whatever the number of directions at once, both modes give the derivatives of each coordinate for itself."""
+    """Whatever the number of directions at once, both modes give the derivatives of each coordinate
+    for itself."""
     D, t = random_denoiser(network), 0.3
     x = gaussian(2, 64, seed=3).float()
     rows = [torch.autograd.functional.jacobian(lambda z: D(z[None], t)[0], point) for point in x]
-    part, bundle = spectra.leading(D, x, t, 5, seed=0), spectra.normal_bundle(D, x, t, copies=9, seed=0)
+    part, bundle = (
+        spectra.leading(D, x, t, 5, seed=0),
+        spectra.normal_bundle(D, x, t, copies=9, seed=0),
+    )
     kicked = spectra.spectrum(D, x, t, method="perturbation")
     monkeypatch.setattr(spectra, "TOGETHER", together)
-    for G in (spectra.jacobian(D, x, t), spectra.forward_mode(D, x, t), spectra.reverse_mode(D, x, t)):
+    for G in (
+        spectra.jacobian(D, x, t),
+        spectra.forward_mode(D, x, t),
+        spectra.reverse_mode(D, x, t),
+    ):
         assert G.shape == (2, 64, 64) and torch.allclose(G, torch.stack(rows), atol=1e-5)
     assert torch.allclose(spectra.leading(D, x, t, 5, seed=0).values, part.values, atol=1e-5)
     assert torch.allclose(spectra.normal_bundle(D, x, t, copies=9, seed=0), bundle, atol=1e-4)
@@ -137,8 +156,13 @@ def test_spectra_by_parts_are_whole(network, together, monkeypatch):
 
 
 def test_jacobians_can_be_differentiated_and_see_through_no_grad():
-    """d tr G/dx by both modes, outside and inside of ``torch.func``; a closure may hold gradients back."""
-    D, t, x = random_denoiser(ResidualMLP(5, width=8)), 0.3, gaussian(2, 5, seed=3).float().requires_grad_()
+    """d tr G/dx by both modes, outside and inside of ``torch.func``; a closure may hold gradients
+    back."""
+    D, t, x = (
+        random_denoiser(ResidualMLP(5, width=8)),
+        0.3,
+        gaussian(2, 5, seed=3).float().requires_grad_(),
+    )
     slopes = []
     for way in (spectra.jacobian, spectra.forward_mode):
 
@@ -146,13 +170,18 @@ def test_jacobians_can_be_differentiated_and_see_through_no_grad():
             return way(D, z, t).diagonal(dim1=1, dim2=2).sum()
 
         slopes += [torch.autograd.grad(trace(x), x)[0], torch.func.grad(trace)(x.detach())]
-    assert all(torch.allclose(slope, slopes[0], atol=1e-4) for slope in slopes) and slopes[0].abs().max() > 1e-3
+    assert (
+        all(torch.allclose(slope, slopes[0], atol=1e-4) for slope in slopes)
+        and slopes[0].abs().max() > 1e-3
+    )
 
     def held(points, t):
         with torch.no_grad():
             return D(points, t)
 
-    assert torch.allclose(spectra.jacobian(held, x.detach(), t), spectra.jacobian(D, x.detach(), t), atol=1e-5)
+    assert torch.allclose(
+        spectra.jacobian(held, x.detach(), t), spectra.jacobian(D, x.detach(), t), atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("size, channels", [(8, 1), (28, 1), (32, 3)])
@@ -165,7 +194,11 @@ def test_unet_takes_the_data_sets_images(size, channels):
 
 def test_nearly_all_parameters_are_in_the_body():
     for network in (ResidualMLP(30), UNet(28, 1)):
-        body = [p.numel() for name, p in network.named_parameters() if not any(k in name for k in ("scale", "shift"))]
+        body = [
+            p.numel()
+            for name, p in network.named_parameters()
+            if not any(k in name for k in ("scale", "shift"))
+        ]
         assert sum(body) > 0.85 * NetworkDenoiser(network, 1.0, np.zeros(network.d)).size
 
 
@@ -176,7 +209,9 @@ def test_nearly_all_parameters_are_in_the_body():
 def test_loss_of_no_network_is_one_at_every_noise(t):
     y = torch.stack([0.5 * gaussian(20_000, 3, seed=1), 4 * gaussian(20_000, 3, seed=2)]).float()
     noise, std = gaussian(2, 20_000, 3, seed=3).float(), torch.tensor([[0.5], [4.0]])
-    losses = training.matching_loss(lambda x, c: torch.zeros_like(x), y, noise, torch.full((2, 20_000), t), std)
+    losses = training.matching_loss(
+        lambda x, c: torch.zeros_like(x), y, noise, torch.full((2, 20_000), t), std
+    )
     assert torch.allclose(losses, torch.ones(2), atol=0.03)
 
 
@@ -197,14 +232,19 @@ def test_loss_is_the_weighted_error_of_the_denoiser():
 @given(st.integers(1, 5), st.integers(1, 70), st.integers(0, 9))
 def test_each_stratum_is_met_once(steps, batch, seed):
     u = training.stratified(np.random.default_rng(seed), steps, batch)
-    assert u.shape == (steps, batch) and (np.sort(np.floor(u * batch), axis=1) == np.arange(batch)).all()
+    assert (
+        u.shape == (steps, batch)
+        and (np.sort(np.floor(u * batch), axis=1) == np.arange(batch)).all()
+    )
 
 
 def test_noise_levels_are_log_uniform():
     draw = draws(training._Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0)))
     rows, t, noise, rates = draw(0)
     assert torch.allclose(t[0].log10().sort().values, torch.linspace(-4, 0, 512), atol=4 / 500)
-    assert noise.std() == pytest.approx(1, abs=0.06) and 300 < len(rows.unique()) < 350  # 512 (1 - 1/e) = 324
+    assert (
+        noise.std() == pytest.approx(1, abs=0.06) and 300 < len(rows.unique()) < 350
+    )  # 512 (1 - 1/e) = 324
     again = [draw(step)[1] for step in (63, 64, 0)]
     assert not torch.equal(again[0], again[1]) and torch.equal(again[2], t) and rates == 0
 
@@ -217,9 +257,13 @@ def test_a_members_numbers_are_its_own():
     for step in (0, 70):
         ours, theirs, together = one(step), two(step), both(step)
         assert not any(torch.equal(a, b) for a, b in zip(ours[:3], theirs[:3], strict=True))
-        assert torch.equal(together[0], torch.cat([ours[0], 512 + theirs[0]]))  # the second's points come after
+        assert torch.equal(
+            together[0], torch.cat([ours[0], 512 + theirs[0]])
+        )  # the second's points come after
         assert torch.equal(together[1], torch.cat([ours[1], theirs[1]]))
-        assert torch.equal(together[2], torch.cat([theirs[2], ours[2]]))  # noise is in the order of the seeds
+        assert torch.equal(
+            together[2], torch.cat([theirs[2], ours[2]])
+        )  # noise is in the order of the seeds
     for data_seed in ([0], [1]):
         fresh = np.random.default_rng(data_seed).integers(512, size=(64, 1, 512))
         assert (one.block(0)[0].numpy() == fresh).mean() < 0.01
@@ -233,13 +277,19 @@ def draws(*members):
 def test_a_seed_sets_the_initial_parameters():
     for seed in (0, 1):
         start = parameters(short(seeds=seed, steps=1, rate=1e-9).denoisers[0])
-        expected = torch.nn.utils.parameters_to_vector(checkpoints.build(SMALL.config, seed).parameters())
+        expected = torch.nn.utils.parameters_to_vector(
+            checkpoints.build(SMALL.config, seed).parameters()
+        )
         assert torch.allclose(start, expected, atol=1e-7)
 
 
 def test_schedule():
     rates = [training.schedule(k, 4_000) for k in range(4_000)]
-    assert rates[0] == pytest.approx(1 / 201) and rates[99] == pytest.approx(100 / 201) and rates[200] == 1
+    assert (
+        rates[0] == pytest.approx(1 / 201)
+        and rates[99] == pytest.approx(100 / 201)
+        and rates[200] == 1
+    )
     assert rates[2_100] == pytest.approx(0.5) and 0 < rates[-1] < 1e-5 and np.argmax(rates) == 200
     assert training.schedule(0, 1) == 1
 
@@ -256,7 +306,8 @@ def test_averaging_warms_up():
 
 
 def test_averaged_parameters_are_given():
-    """With an average of 0 the last parameters; else between them and the ones before, by the stated share."""
+    """With an average of 0 the last parameters; else between them and the ones before, by the
+    stated share."""
     run = short(average=0.0, steps=20, snapshots=[19, 20])
     before, last = (parameters(run.snapshots[k][0]) for k in (19, 20))
     slow = short(average=0.5, steps=20, snapshots=[19])
@@ -291,7 +342,9 @@ def test_a_seed_fixes_everything():
     one, two, other = short(seeds=3), short(seeds=3), short(seeds=4)
     assert torch.equal(parameters(one.denoisers[0]), parameters(two.denoisers[0]))
     assert np.array_equal(one.losses, two.losses)
-    assert not torch.allclose(parameters(one.denoisers[0]), parameters(other.denoisers[0]), atol=1e-3)
+    assert not torch.allclose(
+        parameters(one.denoisers[0]), parameters(other.denoisers[0]), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("network", [SMALL, UNet(4, 1, width=8)], ids=["mlp", "unet"])
@@ -304,7 +357,10 @@ def test_a_member_is_what_it_is_alone(network):
         alone = train(y, network, steps=steps, batch=16, seeds=seed)
         assert np.allclose(alone.losses[:, 0], together.losses[:, k], atol=1e-3)
         assert torch.allclose(alone.denoisers[0](x, 0.1), D(x, 0.1), atol=5e-3)
-        assert torch.equal(alone.denoisers[0].mean, D.mean) and alone.denoisers[0].data_std == D.data_std
+        assert (
+            torch.equal(alone.denoisers[0].mean, D.mean)
+            and alone.denoisers[0].data_std == D.data_std
+        )
 
 
 def test_record():
@@ -328,7 +384,8 @@ def test_few_points_are_memorized():
 
 @pytest.mark.slow
 def test_many_points_give_the_population():
-    """Gaussian data, 5,000 points off the origin: within 7% of the exact denoiser at noise from small to large."""
+    """Gaussian data, 5,000 points off the origin: within 7% of the exact denoiser at noise from
+    small to large."""
     y, shift = LAW.sample(5_000, seed=1) + 2, 2
     D = train(y, ResidualMLP(4, width=32), steps=2_500, batch=128).denoisers[0]
     for t in (0.003, 0.03, 0.3, 3.0):
@@ -338,13 +395,20 @@ def test_many_points_give_the_population():
 
 def test_data_that_need_gradients_are_taken_as_they_are():
     y = gaussian(20, 3, seed=0)
-    one, two = (train(x, ResidualMLP(3, width=8), steps=3).denoisers[0] for x in (y, y.clone().requires_grad_()))
+    one, two = (
+        train(x, ResidualMLP(3, width=8), steps=3).denoisers[0]
+        for x in (y, y.clone().requires_grad_())
+    )
     assert torch.equal(one(y, 0.1), two(y, 0.1)) and not two.mean.requires_grad
 
 
 def test_a_run_that_stops_early_is_the_beginning_of_the_whole(tmp_path):
-    """What it has after so many steps is what the whole run has then; with checkpoints it goes on from there."""
-    y, keys = gaussian(20, 3, seed=0), {"steps": 400, "snapshots": (40, 100, 400), "checkpoints": tmp_path}
+    """What it has after so many steps is what the whole run has then; with checkpoints it goes on
+    from there."""
+    y, keys = (
+        gaussian(20, 3, seed=0),
+        {"steps": 400, "snapshots": (40, 100, 400), "checkpoints": tmp_path},
+    )
     whole = train(y, ResidualMLP(3, width=8), steps=400, snapshots=(40, 100, 400))
     part = train(y, ResidualMLP(3, width=8), stop=100, **keys)
     assert set(part.snapshots) == {40, 100} and part.steps.tolist() == list(range(2, 101, 2))
@@ -394,8 +458,12 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="stops"):
         checkpoints.write(path, {"v": torch.zeros(3)}, {"n": 2})
     tensors, note = checkpoints.read(path)
-    assert order == ["fsync", "replace"] and torch.equal(tensors["v"], old["v"]) and note == {"n": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]  # and nothing is left lying about
+    assert (
+        order == ["fsync", "replace"] and torch.equal(tensors["v"], old["v"]) and note == {"n": 1}
+    )
+    assert [p.name for p in tmp_path.iterdir()] == [
+        "a.safetensors"
+    ]  # and nothing is left lying about
 
 
 def test_two_writers_do_not_meet(tmp_path):
@@ -409,11 +477,14 @@ def test_two_writers_do_not_meet(tmp_path):
 def test_a_place_that_cannot_be_written_to_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
-        checkpoints.save(tmp_path / "file" / "network.safetensors", random_denoiser(ResidualMLP(4, width=8)))
+        checkpoints.save(
+            tmp_path / "file" / "network.safetensors", random_denoiser(ResidualMLP(4, width=8))
+        )
 
 
 def test_files_of_another_kind_are_refused_by_name(tmp_path):
-    """A checkpoint of a run, a note of somebody else, an unknown network, parameters of other shapes."""
+    """A checkpoint of a run, a note of somebody else, an unknown network, parameters of other
+    shapes."""
     D, path = random_denoiser(ResidualMLP(4, width=8)), tmp_path / "a.safetensors"
     note = {"network": D.network.config, "data_std": 1.0}
     for tensors, other in (
@@ -462,14 +533,23 @@ def test_damaged_checkpoints(tmp_path):
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)
-    with pytest.warns(UserWarning, match="digest"), pytest.raises(ValueError, match=r"all of 2 are damaged"):
+    with (
+        pytest.warns(UserWarning, match="digest"),
+        pytest.raises(ValueError, match=r"all of 2 are damaged"),
+    ):
         short(**options)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):
     options = {"checkpoints": tmp_path, "every": 20}
     short(**options)
-    for name, value in (("rate", 1e-3), ("seeds", 1), ("batch", 8), ("steps", 41), ("average", 0.5)):
+    for name, value in (
+        ("rate", 1e-3),
+        ("seeds", 1),
+        ("batch", 8),
+        ("steps", 41),
+        ("average", 0.5),
+    ):
         with pytest.raises(ValueError, match=f"{name} is"):
             short(**options, **{name: value})
     with pytest.raises(ValueError, match="data is"):
@@ -493,14 +573,16 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
         from memolib.networks import ResidualMLP
         from memolib.training import train
         y = LinearManifold([1, 0.25, 0.01, 0.0004]).sample(50, seed=0)
-        train([y, y[:9]], ResidualMLP(4, 16, 1), steps=900, batch=16, snapshots=[150], checkpoints=sys.argv[1], every=7)
+        train([y, y[:9]], ResidualMLP(4, 16, 1), steps=900, batch=16, snapshots=[150],
+        checkpoints=sys.argv[1], every=7)
     """
     law = LinearManifold([1, 0.25, 0.01, 0.0004])
     y = law.sample(50, seed=0)
     whole = short([y, y[:9]], steps=900, snapshots=[150])
     for least in (100, 400):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path)], env=os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"}
+            [sys.executable, "-c", code, str(tmp_path)],
+            env=os.environ | {"TQDM_DISABLE": "1", "OMP_NUM_THREADS": "1"},
         )
         while not any(int(p.stem[5:]) >= least for p in tmp_path.glob("step-*.safetensors")):
             assert process.poll() is None
@@ -518,7 +600,10 @@ def test_a_killed_run_ends_as_if_it_had_not_been(tmp_path):
 # What is refused
 
 
-@given(st.sampled_from(["steps", "batch", "every", "rate", "average"]), st.sampled_from([0, -1, math.nan, "x", [1, 2]]))
+@given(
+    st.sampled_from(["steps", "batch", "every", "rate", "average"]),
+    st.sampled_from([0, -1, math.nan, "x", [1, 2]]),
+)
 def test_bad_numbers_are_refused(name, value):
     if (name, value) == ("average", 0):
         return
@@ -541,7 +626,10 @@ def test_bad_noise_is_refused(t):
     "name, call",
     [
         ("x has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 3), 1.0)),
-        ("t has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 4), torch.ones(3))),
+        (
+            "t has shape",
+            lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(4))(torch.zeros(2, 4), torch.ones(3)),
+        ),
         ("mean has shape", lambda: NetworkDenoiser(SMALL, 1.0, np.zeros(3))),
         ("width is 3", lambda: ResidualMLP(4, width=3)),
         ("d is 0", lambda: ResidualMLP(0)),
@@ -571,13 +659,17 @@ def test_progress_is_quiet_where_nobody_looks(capfd):
     assert capfd.readouterr() == ("", "")
 
 
-# What goes wrong is told ---------------------------------------------------------------------------------------------
+# What goes wrong is told
+# ---------------------------------------------------------------------------------------------
 
 
 def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path):
     y = gaussian(20, 3, seed=0)
     for rate in (1e6, 1e30):
-        with pytest.raises(ValueError, match=r"rate is 1e\+\d+: at step \d+ the loss is .*; allowed are lower rates"):
+        with pytest.raises(
+            ValueError,
+            match=r"rate is 1e\+\d+: at step \d+ the loss is .*; allowed are lower rates",
+        ):
             train(y, ResidualMLP(3, width=8), steps=400, rate=rate, checkpoints=tmp_path, every=5)
         kept = sorted(tmp_path.glob("step-*.safetensors"))
         for path in kept:
@@ -586,9 +678,12 @@ def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path):
 
 
 def test_data_far_from_the_origin_are_trained_on_as_if_they_were_near():
-    """Centred in their own precision: a million away, single precision would have rounded them to sixteenths."""
+    """Centred in their own precision: a million away, single precision would have rounded them to
+    sixteenths."""
     y = gaussian(30, 3, seed=0)
-    near, far = (train(y + shift, ResidualMLP(3, width=8), steps=20).denoisers[0] for shift in (0.0, 1e6))
+    near, far = (
+        train(y + shift, ResidualMLP(3, width=8), steps=20).denoisers[0] for shift in (0.0, 1e6)
+    )
     assert torch.allclose(far(y + 1e6, 0.1) - 1e6, near(y, 0.1), atol=1e-5)
     assert float(far.data_std) == pytest.approx(float(near.data_std), rel=1e-6)
 
@@ -599,7 +694,9 @@ def test_networks_are_made_and_used_in_single_precision_whatever_the_default():
     torch.set_default_dtype(torch.float64)
     try:
         D = train(y, ResidualMLP(3, width=8), steps=5).denoisers[0]
-        assert all(p.dtype == torch.float32 for p in D.parameters()) and torch.allclose(D(y, 0.1), expected, atol=1e-5)
+        assert all(p.dtype == torch.float32 for p in D.parameters()) and torch.allclose(
+            D(y, 0.1), expected, atol=1e-5
+        )
     finally:
         torch.set_default_dtype(torch.float32)
 
@@ -609,13 +706,17 @@ def test_files_of_other_programs_and_home_folders(tmp_path, monkeypatch):
 
     save_file({"weight": torch.ones(2)}, tmp_path / "theirs.safetensors")
     (tmp_path / "text.safetensors").write_text("no tensors")
-    with pytest.raises(ValueError, match=r"theirs\.safetensors is another program's safetensors file"):
+    with pytest.raises(
+        ValueError, match=r"theirs\.safetensors is another program's safetensors file"
+    ):
         checkpoints.load(tmp_path / "theirs.safetensors")
     with pytest.raises(ValueError, match=r"text\.safetensors is damaged, or no safetensors file"):
         checkpoints.load(tmp_path / "text.safetensors")
     monkeypatch.setenv("HOME", str(tmp_path))
     D = random_denoiser(ResidualMLP(4, width=8))
     checkpoints.save("~/mine.safetensors", D)
-    assert (tmp_path / "mine.safetensors").exists() and checkpoints.load("~/mine.safetensors").d == 4
+    assert (tmp_path / "mine.safetensors").exists() and checkpoints.load(
+        "~/mine.safetensors"
+    ).d == 4
     train(gaussian(20, 3, seed=0), ResidualMLP(3, width=8), steps=4, checkpoints="~/run", every=2)
     assert len(list((tmp_path / "run").glob("step-*"))) == 2

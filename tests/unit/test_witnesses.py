@@ -11,7 +11,10 @@ from results._stored import content, differences, label, quantities, read_stamp
 WITNESSED = {
     "cifar_networks": [{"N": 50, "seed": 0}],
     "exact_grid": [{"seed": 0}],
-    "image_copies": [{"name": "cifar10", "N": 50, "seed": 0}, {"name": "mnist", "N": 200, "seed": 0}],
+    "image_copies": [
+        {"name": "cifar10", "N": 50, "seed": 0},
+        {"name": "mnist", "N": 200, "seed": 0},
+    ],
     "image_detection": [{"name": "mnist", "N": 60_000}, {"name": "fashion_mnist", "N": 50}],
     "image_directions": [{"name": "mnist", "seed": 1}],
     "image_networks": [{"name": "mnist", "N": N, "seed": 0} for N in (50, 200)],
@@ -24,7 +27,8 @@ WITNESSED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", WITNESSED)
 def test_a_part_of_each_result_can_be_made_again(name):
-    """And every quantity of an experiment has a leaf in a witness, but those that are said to have none."""
+    """And every quantity of an experiment has a leaf in a witness, but those that are said to have
+    none."""
     stored, seen, held = experiment(name), set(), set()
     for c in WITNESSED[name]:
         known, stamp = stored.known(c), read_stamp(stored.path(c, ".stamp"))
