@@ -7,7 +7,7 @@ import torch
 
 from memolib.empirical import Empirical
 from memolib.manifolds import GaussianMixture, LinearManifold
-from memolib.memorization import collapse_time, copies, nearest_ratio, profile
+from memolib.memorization import copies, measured_collapse_time, nearest_ratio, profile
 from memolib.points import gaussian
 from memolib.sampling import sample
 
@@ -79,12 +79,12 @@ def test_samples_of_any_denoiser_have_its_law():
 def test_what_a_pool_cannot_tell_is_refused():
     """More points than the pool has; a profile's own number of data; a generator as seed."""
     y, pool = gaussian(60, 3, seed=0), Empirical(gaussian(200, 3, seed=1))
-    assert collapse_time(y, pool, 50, seed=2).t > 0
-    assert collapse_time(y, pool, 50, seed=np.random.default_rng(2)).t > 0
+    assert measured_collapse_time(y, pool, 50, seed=2).t > 0
+    assert measured_collapse_time(y, pool, 50, seed=np.random.default_rng(2)).t > 0
     for N in (200, 1e6):
         with pytest.raises(ValueError, match=r"N is .* with a pool of 200 data"):
-            collapse_time(y, pool, N)
+            measured_collapse_time(y, pool, N)
     with pytest.raises(ValueError, match="law is None"):
-        collapse_time(y, None, 50)
+        measured_collapse_time(y, None, 50)
     seen = profile(y, [0.5, 1.0], seed=3)
     assert seen.N == 60 and torch.allclose(seen.information(), seen.log_odds + np.log(59))
