@@ -11,6 +11,7 @@ C, a fresh noisy point. Sources: Achilli et al., arXiv 2410.08727 (the paper); B
 de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the chapters named.
 """
 
+from memolib.theory._shared import Estimate
 from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
@@ -49,6 +50,7 @@ from memolib.theory.speciation import (
 )
 
 __all__ = [
+    "Estimate",
     "clone_agreement",
     "collapse_time",
     "collapse_time_at",
