@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from memolib.empirical import Empirical
-from memolib.manifolds import SphereManifold
+from memolib.manifolds import EXAMPLE, SphereManifold
 from memolib.memorization import nearest_ratio
 from memolib.networks import ResidualMLP
 from memolib.points import add_noise
@@ -24,7 +24,7 @@ from memolib.sweeps import grid
 from memolib.training import Trained, train
 from results._stored import FOLDER, Experiment, Leaves, here
 
-LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
+LAW = SphereManifold(EXAMPLE)
 GROUPS = {"high": slice(0, 2), "low": slice(2, 7), "thin": slice(7, 30)}
 SIZES = 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000
 WIDTHS, SEEDS = (32, 64, 128, 256, 512), tuple(range(5))

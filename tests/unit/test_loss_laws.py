@@ -9,10 +9,9 @@ import torch
 
 from memolib import theory
 from memolib.empirical import Empirical
-from memolib.manifolds import LinearManifold
+from memolib.manifolds import EXAMPLE, LinearManifold
 from memolib.points import points_of_kind
 
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 TANGENT = slice(0, 7)
 
 

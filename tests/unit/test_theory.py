@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memolib import theory
-
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
+from memolib.manifolds import EXAMPLE
 
 
 @pytest.mark.parametrize(
