@@ -15,7 +15,7 @@ import torch
 
 from memolib.empirical import Empirical
 from memolib.manifolds import EXAMPLE, SphereManifold
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import ResidualMLP
 from memolib.points import add_noise
 from memolib.sampling import probability_flow
@@ -47,17 +47,15 @@ def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
 
 
 def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Mean traces of the Jacobian in each group of directions, by kind of point and noise; medians;
-    asymmetry.
+    """Traces of the Jacobian in each group of directions, by kind of point and noise.
+
+    Means and medians, and the median asymmetry.
     """
     out = {}
     for t in TIMES:
         seen = looks(y, t, seed)
-        G = (
-            jacobian(denoiser, torch.cat(list(seen.values())).to(device_of(denoiser)), t)
-            .double()
-            .cpu()
-        )
+        x = torch.cat(list(seen.values())).to(device_of(denoiser))
+        G = jacobian(denoiser, x, t).double().cpu()
         for kind, part in zip(seen, G.split([len(x) for x in seen.values()]), strict=True):
             diagonal = part.diagonal(dim1=1, dim2=2)
             for name, group in GROUPS.items():
@@ -76,10 +74,9 @@ def generated(denoiser) -> torch.Tensor:
 
 @cache
 def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]:
-    """Exact answers at points A and C at each noise, and generated points, of data sets of a
-    seed.
-    """
-    data, made = sample(seed), {"population ends": generated(LAW).float()}
+    """Exact answers at points A and C at each noise, and generated points, of a seed's data."""
+    data = sample(seed)
+    made = {"population ends": generated(LAW).float()}
     for N in sizes:
         y = data[:N]
         for name, limit in (("population", LAW), ("empirical", Empirical(y))):
@@ -93,9 +90,7 @@ def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]
 def distances(
     denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
 ) -> dict[str, list]:
-    """Root mean square distance to each exact denoiser, in units of the noise that this one
-    removes.
-    """
+    """Root mean square distance to each exact denoiser, in units of the noise that it removes."""
     out = {}
     for k, t in enumerate(TIMES):
         for kind, x in looks(y, t, seed).items():
@@ -112,8 +107,7 @@ def distances(
 
 
 def copies(ends: torch.Tensor, y: torch.Tensor, threshold: float) -> dict[str, float]:
-    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of
-    fresh points are.
+    """Share of generated points that are copies: d1/d2 is below the threshold.
 
     Points that run away, further than twice the farthest of the data, are counted as lost and left
     out.
@@ -134,20 +128,23 @@ def trained(width: int, members: list[tuple[int, int]], stop: int) -> Trained:
     data = {seed: sample(seed) for seed, _ in members}
     whole = stop == MARKS[-1] and DEVICE == "cpu"  # on a GPU it takes minutes
     return train(
-        [data[seed][:N].to(DEVICE) for seed, N in members], ResidualMLP(D, width), steps=MARKS[-1], stop=stop,
-        seeds=[seed for seed, _ in members], batch=128, snapshots=MARKS, average=0.9995,
+        [data[seed][:N].to(DEVICE) for seed, N in members],
+        ResidualMLP(D, width),
+        steps=MARKS[-1],
+        stop=stop,
+        seeds=[seed for seed, _ in members],
+        batch=128,
+        snapshots=MARKS,
+        average=0.9995,
         checkpoints=FOLDER / "unfinished" / f"grid-{width}" if whole else None,
-    )  # fmt: skip
+    )
 
 
 def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
-    """What is read from the networks after each mark, by seed, size and mark, and by size and
-    mark.
-    """
-    sizes, seeds = (
-        tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True)
-    )
-    known, found = {seed: limits(seed, sizes) for seed in seeds}, {}
+    """What is read from the networks after each mark, by seed, size and mark; by size and mark."""
+    seeds, sizes = (tuple(dict.fromkeys(some)) for some in zip(*members, strict=True))
+    known = {seed: limits(seed, sizes) for seed in seeds}
+    found = {}
     for mark, denoisers in made.snapshots.items():
         ends = {}
         for (seed, N), denoiser in zip(members, denoisers, strict=True):
@@ -206,11 +203,8 @@ def witness(width: int) -> list[Leaves]:
 
 def threshold(y: torch.Tensor, seed: int) -> float:
     """First percentile of d1/d2 of fresh points."""
-    return float(
-        nearest_ratio(LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed)), y).quantile(
-            0.01
-        )
-    )
+    fresh = LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed))
+    return float(copy_threshold(y, fresh))
 
 
 def device_of(denoiser) -> str:
