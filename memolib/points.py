@@ -38,7 +38,7 @@ def add_noise(y, t, seed=None) -> torch.Tensor:
     return y + t**0.5 * gaussian(*y.shape, seed=generator(seed, "add_noise")).to(y)
 
 
-def points(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
+def points_of_kind(kind: str, data, t, n: int, *, law=None, seed=None) -> torch.Tensor:
     """Give n points of one kind to look at a data set from.
 
     Args:

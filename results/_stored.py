@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -172,9 +172,7 @@ class Experiment:
         return part.tolerance if same or part.elsewhere is None else part.elsewhere
 
     def stamp(self, configuration: dict, stamp: dict) -> None:
-        """Write the stamp of a result: with the code that ran in this process, and that of an
-        earlier check.
-        """
+        """Write the stamp of a result, with the code of this process and of an earlier check."""
         path = self.path(configuration, ".stamp")
         before = (read_stamp(path) or {}).get("code", {}) if stamp["by"] != "made" else {}
         modules = {*loaded(), *(name for name in before if source_of(name).exists())}
@@ -238,7 +236,7 @@ class Difference(NamedTuple):
     numbers: int
 
 
-def differences(found, known, tolerance: float, place: str = "") -> Iterator[Difference]:
+def differences(found: Any, known: Any, tolerance: float, place: str = "") -> Iterator[Difference]:
     """Compare leaves with a result, one answer for each number or list of numbers."""
     if isinstance(found, dict):
         for key, value in found.items():
@@ -249,7 +247,8 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
             else:
                 yield Difference(np.inf, f"{where} is not stored", 1)
         return
-    found, known = np.asarray(found, dtype=float), np.asarray(known, dtype=float)
+    found = np.asarray(found, dtype=float)
+    known = np.asarray(known, dtype=float)
     if found.shape != known.shape:
         yield Difference(
             np.inf, f"{place} has shape {known.shape}, and should have {found.shape}", 1
@@ -264,16 +263,14 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
         yield Difference(float(share[most]), words, found.size)
 
 
-def by_place(values):
-    """Give nested lists as dictionaries by place, so that a part can be compared with a longer
-    list.
-    """
+def by_place(values: Any) -> Any:
+    """Give nested lists as dictionaries by place, for a part to compare with a longer list."""
     if isinstance(values, dict):
         return {key: by_place(value) for key, value in values.items()}
     return dict(enumerate(values)) if isinstance(values, list) else values
 
 
-def quantities(values, place: str = "") -> set[str]:
+def quantities(values: Any, place: str = "") -> set[str]:
     """Names of what a result holds: its keys, nested, with # for every number in them."""
     if isinstance(values, dict):
         inside = {
@@ -285,7 +282,7 @@ def quantities(values, place: str = "") -> set[str]:
     return {place}
 
 
-def _general(key) -> str:
+def _general(key: str | int) -> str:
     if isinstance(key, int):
         return ""
     return " ".join(
@@ -294,9 +291,7 @@ def _general(key) -> str:
 
 
 def loaded() -> Iterator[str]:
-    """Names of the modules of this repository that this process has imported; exercises change no
-    result.
-    """
+    """Names of this repository's modules that are imported; exercises change no result."""
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "/")
         inside = path.is_relative_to(ROOT) and path.relative_to(ROOT).parts[0] in (
@@ -327,9 +322,7 @@ def label(item: Path | str) -> str:
 
 
 def content(item: Path | str) -> str | None:
-    """SHA-256 of an input: of a file, or of the pixels of a data set; None where that is not
-    here.
-    """
+    """SHA-256 of an input, of a file or a data set's pixels; None where that is not here."""
     return sha256(item) if isinstance(item, Path) else _pixels(item)
 
 

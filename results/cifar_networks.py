@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from memolib import checkpoints, datasets
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import UNet
 from memolib.training import WINDOWS, Trained, train
 from results._stored import Experiment, Leaves, save_arrays
@@ -41,14 +41,16 @@ def trained(y: torch.Tensor, seed: int, stop: int) -> Trained:
 def run(N: int, seed: int) -> dict:
     """Train, keep, generate, judge."""
     known, fresh = images(seed)
-    y, place = known[:N], {"N": N, "seed": seed}
+    y = known[:N]
+    place = {"N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
     checkpoints.save(STORED.path(place, ".safetensors"), D)
     ends = generated(D, y, seed, MADE)
     near = y[torch.cdist(ends[:6], y).argmin(dim=1)]
     save_arrays(STORED.path(place, ".npz"), images=grey(ends), nearest=grey(near))
-    ratio, level = nearest_ratio(ends, y), nearest_ratio(fresh, y).quantile(0.01)
+    ratio = nearest_ratio(ends, y)
+    level = copy_threshold(y, fresh)
     how = {
         "training_seconds": round(made.seconds, 1),
         "parameters": D.size,
@@ -66,7 +68,8 @@ def run(N: int, seed: int) -> dict:
 def witness(N: int, seed: int) -> list[Leaves]:
     """What is read from the weights and images; and how the training begins."""
     known, fresh = images(seed)
-    place, y = {"N": N, "seed": seed}, known[:N]
+    place = {"N": N, "seed": seed}
+    y = known[:N]
     stored, D = STORED.known(place), checkpoints.load(STORED.path(place, ".safetensors"))
     read = {name: {2: v[0]} for name, v in spectra(D, known, fresh, seed, times=TIMES[2:3]).items()}
     read["nearest"] = grey(y[torch.cdist(generated(D, y, seed, 6), y).argmin(dim=1)]) / 255

@@ -10,7 +10,7 @@ import torch
 
 from memolib import checkpoints, datasets
 from memolib.denoisers import Denoiser
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import UNet
 from memolib.points import add_noise, gaussian
 from memolib.sampling import probability_flow
@@ -37,12 +37,16 @@ def images(name: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def spectra(
-    denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS
+    denoiser: Denoiser,
+    known: torch.Tensor,
+    fresh: torch.Tensor,
+    seed: int,
+    times: tuple[float, ...] = TIMES,
+    n: int = POINTS,
 ) -> dict:
-    """Eigenvalues of the Jacobian's symmetric part at each point and noise, and medians of its
-    asymmetry.
-    """
-    values, uneven = {}, {}
+    """Eigenvalues of the Jacobian's symmetric part at each point and noise; median asymmetry."""
+    values = {}
+    uneven = {}
     for t in times:
         for kind, x in (("A", known), ("C", fresh)):
             noisy = add_noise(x[:POINTS], t, np.random.default_rng(seed))[:n]
@@ -77,17 +81,16 @@ def trained(y: torch.Tensor, seed: int, stop: int) -> Trained:
 def run(name: str, N: int, seed: int) -> dict:
     """Train, keep, generate, judge."""
     known, fresh = images(name, seed)
-    y, place = known[:N].to(DEVICE), {"name": name, "N": N, "seed": seed}
+    y = known[:N].to(DEVICE)
+    place = {"name": name, "N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
     checkpoints.save(STORED.path(place, ".safetensors"), D.cpu())
     D = D.to(DEVICE)
     ends = generated(D, y, seed, MADE)
     save_arrays(STORED.path(place, ".npz"), images=grey(ends[:KEPT]))
-    threshold, ratio = (
-        float(nearest_ratio(fresh.to(DEVICE), y).quantile(0.01)),
-        nearest_ratio(ends, y),
-    )
+    threshold = float(copy_threshold(y, fresh.to(DEVICE)))
+    ratio = nearest_ratio(ends, y)
     how = {"device": here(), "torch": torch.__version__, "training_seconds": round(made.seconds, 1)}
     how |= {"parameters": D.size, "steps": STEPS, "batch": BATCH}
     found = {"losses": [float(f"{v:.4g}") for v in made.losses[:, 0]], "threshold": threshold}
@@ -101,13 +104,12 @@ def run(name: str, N: int, seed: int) -> dict:
 def from_weights(
     D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int
 ) -> list[Leaves]:
-    """What a witness reads from stored weights: spectra at two points, threshold, six images and
-    their ratios.
-    """
-    at, y = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1), known[:N]
+    """What is read from stored weights: spectra at two points, threshold, six images, ratios."""
+    y = known[:N]
+    at = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1)
     read = {kind: {2: {0: at[kind][0][0]}} for kind in "AC"}
     if N <= 5_000:  # else it takes minutes
-        read["threshold"] = float(nearest_ratio(fresh, y).quantile(0.01))
+        read["threshold"] = float(copy_threshold(y, fresh))
     ends = generated(D, y, seed, 6)
     made = {
         "images": dict(enumerate(grey(ends) / 255)),

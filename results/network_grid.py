@@ -13,9 +13,10 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from memolib.denoisers import Denoiser
 from memolib.empirical import Empirical
-from memolib.manifolds import SphereManifold
-from memolib.memorization import nearest_ratio
+from memolib.manifolds import EXAMPLE, SphereManifold
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import ResidualMLP
 from memolib.points import add_noise
 from memolib.sampling import probability_flow
@@ -24,7 +25,7 @@ from memolib.sweeps import grid
 from memolib.training import Trained, train
 from results._stored import FOLDER, Experiment, Leaves, here
 
-LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
+LAW = SphereManifold(EXAMPLE)
 GROUPS = {"high": slice(0, 2), "low": slice(2, 7), "thin": slice(7, 30)}
 SIZES = 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000
 WIDTHS, SEEDS = (32, 64, 128, 256, 512), tuple(range(5))
@@ -46,18 +47,16 @@ def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
     return {"A": add_noise(y[:POINTS], t, at_data), "B": y[:POINTS], "C": add_noise(x, t, at_fresh)}
 
 
-def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Mean traces of the Jacobian in each group of directions, by kind of point and noise; medians;
-    asymmetry.
+def traces(denoiser: Denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
+    """Traces of the Jacobian in each group of directions, by kind of point and noise.
+
+    Means and medians, and the median asymmetry.
     """
     out = {}
     for t in TIMES:
         seen = looks(y, t, seed)
-        G = (
-            jacobian(denoiser, torch.cat(list(seen.values())).to(device_of(denoiser)), t)
-            .double()
-            .cpu()
-        )
+        x = torch.cat(list(seen.values())).to(device_of(denoiser))
+        G = jacobian(denoiser, x, t).double().cpu()
         for kind, part in zip(seen, G.split([len(x) for x in seen.values()]), strict=True):
             diagonal = part.diagonal(dim1=1, dim2=2)
             for name, group in GROUPS.items():
@@ -68,7 +67,7 @@ def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
     return out
 
 
-def generated(denoiser) -> torch.Tensor:
+def generated(denoiser: Denoiser) -> torch.Tensor:
     """Points that a denoiser makes of noise, which is the same for all."""
     x = 2 * torch.from_numpy(np.random.default_rng([0, 5]).standard_normal((COPIES, D)))
     return probability_flow(denoiser, x.to(device_of(denoiser)), 4.0, 1e-4, steps=40).cpu()
@@ -76,10 +75,9 @@ def generated(denoiser) -> torch.Tensor:
 
 @cache
 def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]:
-    """Exact answers at points A and C at each noise, and generated points, of data sets of a
-    seed.
-    """
-    data, made = sample(seed), {"population ends": generated(LAW).float()}
+    """Exact answers at points A and C at each noise, and generated points, of a seed's data."""
+    data = sample(seed)
+    made = {"population ends": generated(LAW).float()}
     for N in sizes:
         y = data[:N]
         for name, limit in (("population", LAW), ("empirical", Empirical(y))):
@@ -91,11 +89,9 @@ def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]
 
 
 def distances(
-    denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
+    denoiser: Denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
 ) -> dict[str, list]:
-    """Root mean square distance to each exact denoiser, in units of the noise that this one
-    removes.
-    """
+    """Root mean square distance to each exact denoiser, in units of the noise that it removes."""
     out = {}
     for k, t in enumerate(TIMES):
         for kind, x in looks(y, t, seed).items():
@@ -112,8 +108,7 @@ def distances(
 
 
 def copies(ends: torch.Tensor, y: torch.Tensor, threshold: float) -> dict[str, float]:
-    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of
-    fresh points are.
+    """Share of generated points that are copies: d1/d2 is below the threshold.
 
     Points that run away, further than twice the farthest of the data, are counted as lost and left
     out.
@@ -134,20 +129,23 @@ def trained(width: int, members: list[tuple[int, int]], stop: int) -> Trained:
     data = {seed: sample(seed) for seed, _ in members}
     whole = stop == MARKS[-1] and DEVICE == "cpu"  # on a GPU it takes minutes
     return train(
-        [data[seed][:N].to(DEVICE) for seed, N in members], ResidualMLP(D, width), steps=MARKS[-1], stop=stop,
-        seeds=[seed for seed, _ in members], batch=128, snapshots=MARKS, average=0.9995,
+        [data[seed][:N].to(DEVICE) for seed, N in members],
+        ResidualMLP(D, width),
+        steps=MARKS[-1],
+        stop=stop,
+        seeds=[seed for seed, _ in members],
+        batch=128,
+        snapshots=MARKS,
+        average=0.9995,
         checkpoints=FOLDER / "unfinished" / f"grid-{width}" if whole else None,
-    )  # fmt: skip
+    )
 
 
 def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
-    """What is read from the networks after each mark, by seed, size and mark, and by size and
-    mark.
-    """
-    sizes, seeds = (
-        tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True)
-    )
-    known, found = {seed: limits(seed, sizes) for seed in seeds}, {}
+    """What is read from the networks after each mark, by seed, size and mark; by size and mark."""
+    seeds, sizes = (tuple(dict.fromkeys(some)) for some in zip(*members, strict=True))
+    known = {seed: limits(seed, sizes) for seed in seeds}
+    found = {}
     for mark, denoisers in made.snapshots.items():
         ends = {}
         for (seed, N), denoiser in zip(members, denoisers, strict=True):
@@ -206,14 +204,11 @@ def witness(width: int) -> list[Leaves]:
 
 def threshold(y: torch.Tensor, seed: int) -> float:
     """First percentile of d1/d2 of fresh points."""
-    return float(
-        nearest_ratio(LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed)), y).quantile(
-            0.01
-        )
-    )
+    fresh = LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed))
+    return float(copy_threshold(y, fresh))
 
 
-def device_of(denoiser) -> str:
+def device_of(denoiser: Denoiser) -> str:
     """Where a denoiser computes: what is exact stays on the CPU."""
     return DEVICE if isinstance(denoiser, torch.nn.Module) else "cpu"
 
