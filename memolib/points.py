@@ -44,9 +44,6 @@ def gaussian(*shape: int, seed: Seed = None) -> torch.Tensor:
     Raises:
         ValueError: for another seed.
 
-    Source:
-        NumPy's generator, whose numbers are the same on every machine.
-
     Chapter:
         ``diffusion/empirical_score``.
     """
