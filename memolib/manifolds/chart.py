@@ -97,8 +97,8 @@ class ChartManifold(Denoiser):
         >>> x = [[0.0, 1.0]]  # between two branches, at (-0.7, 0.5) and (0.7, 0.5)
         >>> law(x, t=0.01).round(decimals=1).tolist()
         [[0.0, 0.5]]
-        >>> law.spectrum(x, t=0.01)[0, 0].round().item()  # across them: 0.7^2/t
-        49.0
+        >>> law.spectrum(x, t=0.01)[0, 0].round().item()  # across them, about 0.7^2/t
+        48.0
     """
 
     precision = torch.float64
