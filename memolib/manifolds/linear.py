@@ -103,7 +103,8 @@ class LinearManifold(Denoiser):
         """
         m = count("m", m, maximum=count("d", d))
         variances = np.r_[np.full(m, float(variance)), np.zeros(d - m)]
-        return cls(variances, random_rotation(d, seed))
+        rng = generator(seed, "LinearManifold.of_dimension")
+        return cls(variances, random_rotation(d, rng))
 
     def sample(self, n: int, seed: Seed = None) -> torch.Tensor:
         """Draw data.

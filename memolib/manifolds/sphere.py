@@ -5,7 +5,7 @@ import torch
 from scipy.special import gammaln
 
 from memolib._tensors import as_points
-from memolib._validate import Seed
+from memolib._validate import Seed, generator
 from memolib.denoisers import Denoiser, TensorLike
 from memolib.manifolds.chart import Tangent
 from memolib.manifolds.linear import LinearManifold
@@ -84,7 +84,7 @@ class SphereManifold(Denoiser):
         Raises:
             ValueError: for other arguments.
         """
-        y = self._flat.sample(n, seed)
+        y = self._flat.sample(n, generator(seed, "SphereManifold.sample"))
         return y / y.norm(dim=1, keepdim=True)
 
     def tangent(self, y: TensorLike) -> Tangent:
