@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pooch
-from sklearn.datasets import load_digits
 
+from memolib._extras import extra
 from memolib._files import as_path
 
 _MIRRORS = {
@@ -85,6 +84,9 @@ def digits() -> Images:
     Chapter:
         ``glass/random_energy_model``.
     """
+    with extra("book"):
+        from sklearn.datasets import load_digits
+
     raw = load_digits()
     return Images(raw.data / 16, raw.target.astype(np.int64), (8, 8))
 
@@ -217,6 +219,9 @@ def _folder() -> Path | None:
 
 def _cache() -> Path:
     """Give the folder of downloads."""
+    with extra("book"):
+        import pooch
+
     return pooch.os_cache("losing-dimensions")
 
 
@@ -235,6 +240,9 @@ def _find(name: str, file: str) -> Path:
 
 def _download(name: str, file: str) -> Path:
     """Find a file in the cache, or bring it there from the first mirror that has it."""
+    with extra("book"):
+        import pooch
+
     forms = " or ".join(_forms(name, file))
     cache = _cache() / Path(file).parent
     failures = ""
