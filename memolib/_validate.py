@@ -87,11 +87,10 @@ def flag(name: str, value: Any) -> bool:
 
 
 def generator(seed: Any, purpose: str) -> np.random.Generator:
-    """Give the random numbers that ``seed`` starts for one purpose; a ``Generator`` is given back
-    as it is.
+    """Give the random numbers that ``seed`` starts for one purpose.
 
     The purpose is the name of the function that draws: data and noise of equal seeds are not the
-    same numbers.
+    same numbers. A ``Generator`` is given back as it is.
     """
     if isinstance(seed, np.random.Generator):
         return seed

@@ -29,6 +29,9 @@ def digest(tensors: dict[str, torch.Tensor], text: str = "") -> str:
 
     Returns:
         64 hexadecimal digits.
+
+    Chapter:
+        ``networks/training``.
     """
     sha = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
@@ -47,6 +50,9 @@ def write(path: str | os.PathLike, tensors: dict[str, torch.Tensor], note: dict[
 
     Raises:
         OSError: where the file cannot be written, by its name.
+
+    Chapter:
+        ``networks/training``.
     """
     text = json.dumps(note, sort_keys=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}

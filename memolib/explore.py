@@ -55,6 +55,9 @@ class Explorable:
         start: for each parameter the value shown first.
         frames: parameters that move on the built page.
         image: format of the frames.
+
+    Chapter:
+        ``reference/contributing``.
     """
 
     def __init__(
@@ -342,6 +345,9 @@ def explore(
 
     Raises:
         ValueError: otherwise; on display, for frames of more than 400 kB.
+
+    Chapter:
+        ``reference/contributing``.
     """
     if image not in FORMATS:
         raise ValueError(f"image is {image!r}; allowed are {', '.join(FORMATS)}")

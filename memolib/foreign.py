@@ -145,6 +145,9 @@ class Foreign(Denoiser):
         d: number of coordinates of a point; None until the first call, where it was not given.
         record: what its trials have shown: whether it was ``tried``, and which ``modes`` of
             differentiation are right, forward and reverse.
+
+    Chapter:
+        ``networks/training``.
     """
 
     def __init__(

@@ -113,7 +113,14 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(1, n_out))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Map (..., n, n_in) to (..., n, n_out)."""
+        """Give ``x weight + bias``.
+
+        Args:
+            x: shape (..., n, n_in).
+
+        Returns:
+            Shape (..., n, n_out).
+        """
         product = torch.baddbmm if self.weight.ndim == 3 else torch.addmm
         return product(self.bias, x, self.weight)
 
@@ -203,7 +210,15 @@ class ConvBlock(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Map images (n, n_in, a, a) to (n, n_out, a, a)."""
+        """Give the block's answer.
+
+        Args:
+            x: images, shape (n, n_in, a, a).
+            noise: as ``waves`` describes it, shape (n, 9) or (1, 9).
+
+        Returns:
+            Shape (n, n_out, a, a).
+        """
         scale, shift = self.noise(noise)[:, :, None, None].chunk(2, dim=1)
         h = self.normalize[1](self.first(F.silu(self.normalize[0](x))))
         return self.skip(x) + self.second(F.silu(h * (1 + scale) + shift))

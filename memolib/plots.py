@@ -36,7 +36,11 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set the house style for every figure from here on; chapters call it in their import cell."""
+    """Set the house style for every figure from here on; chapters call it in their import cell.
+
+    Chapter:
+        ``reference/contributing``.
+    """
     plt.rcParams.update(STYLE)
 
 
@@ -48,6 +52,9 @@ def shades(n: int) -> np.ndarray:
 
     Returns:
         RGBA colours, shape (n, 4).
+
+    Chapter:
+        ``reference/contributing``.
     """
     return plt.get_cmap("viridis")(np.linspace(0, 0.85, n))
 
@@ -65,6 +72,9 @@ def show_images(
         images: shape (n, d), values 0 to 1.
         shape: of one image, with product d.
         titles: n short texts.
+
+    Chapter:
+        ``reference/contributing``.
     """
     for ax, image, title in zip(axes, images, titles, strict=True):
         # "none" stores the few pixels as they are, which keeps SVG frames small
@@ -88,6 +98,9 @@ def mean_and_error(values: ArrayLike, axis: int = 0) -> tuple[np.ndarray, np.nda
 
     Raises:
         ValueError: for fewer than two repetitions.
+
+    Chapter:
+        ``reference/contributing``.
     """
     values = np.asarray(values)
     n = values.shape[axis] if values.ndim else 1
@@ -104,6 +117,9 @@ def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
         columns: for each heading its values, all of one length.
         formats: format of each column's numbers, separated by blanks; the last one goes for all
             that follow.
+
+    Chapter:
+        ``reference/contributing``.
     """
     forms = formats.split()
     cells = []

@@ -35,7 +35,7 @@ def sample(
         t_start: noise variance to start from, far above the data's; by default a hundred times the
             total variance of the data, as the answers to much noise tell it.
         t_end: noise variance at the end, above 0.
-        steps: number of steps, as for ``probability_flow``.
+        steps: number of steps, 1 or more, of two denoiser calls each.
         seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``.
 
     Returns:

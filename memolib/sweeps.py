@@ -213,6 +213,9 @@ def read(path: str | Path, configuration: dict) -> dict | None:
     Raises:
         ValueError: for a run of another configuration.
         OSError: for a file that cannot be read, by its name.
+
+    Chapter:
+        ``networks/data_and_capacity``.
     """
     path = as_path(path)
     try:
