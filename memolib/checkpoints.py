@@ -8,6 +8,8 @@ import hashlib
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -101,9 +103,10 @@ def save(path: str | os.PathLike, denoiser: NetworkDenoiser) -> None:
 
     Args:
         path: of the file, by custom ``.safetensors``.
-        denoiser: with one of memolib's networks.
+        denoiser: with one of memolib's networks: another one's file could not be opened again.
 
     Raises:
+        ValueError: for a denoiser with another network.
         OSError: where the file cannot be written, by its name.
 
     Chapter:
@@ -121,6 +124,9 @@ def save(path: str | os.PathLike, denoiser: NetworkDenoiser) -> None:
         >>> bool((again(x, 0.5) == D(x, 0.5)).all()), again
         (True, NetworkDenoiser(kind=ResidualMLP, d=2, width=128, blocks=2))
     """
+    if type(denoiser.network) not in NETWORKS.values():
+        allowed = ", ".join(NETWORKS)
+        raise ValueError(f"denoiser has the network {denoiser.network!r}; allowed are {allowed}")
     note = {"network": denoiser.network.config, "data_std": denoiser.data_std}
     write(path, denoiser.state_dict(), note)
 
@@ -180,13 +186,30 @@ def build(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
     Chapter:
         ``networks/training``.
     """
+    options = {key: value for key, value in config.items() if key != "kind"}
+    with seeded(seed):
+        return NETWORKS[config["kind"]](**options)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw single-precision numbers of a seed, and leave its state as it was.
+
+    Args:
+        seed: of torch's own generator.
+
+    Yields:
+        Nothing; networks are made in the block.
+
+    Chapter:
+        ``networks/training``.
+    """
     default = torch.get_default_dtype()
-    arguments = {key: value for key, value in config.items() if key != "kind"}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             torch.set_default_dtype(torch.float32)  # or other numbers would be drawn
-            return NETWORKS[config["kind"]](**arguments)
+            yield
         finally:
             torch.set_default_dtype(default)
 

@@ -308,7 +308,7 @@ class NetworkDenoiser(Denoiser, nn.Module):
     Calling it denoises, as ``Denoiser`` says.
 
     Args:
-        network: what computes F, with ``config`` and d.
+        network: what computes F, of points (n, d) and noise levels (n,).
         data_std: root mean square of the centred data's coordinates, above 0.
         mean: of the data, shape (d,).
 
@@ -341,10 +341,10 @@ class NetworkDenoiser(Denoiser, nn.Module):
         super().__init__()
         self.network = network
         self.data_std = real("data_std", data_std, minimum=0, strict=True)
-        self.d = network.d
         mean = real_array("mean", mean)
-        if mean.shape != (network.d,):
-            raise ValueError(f"mean has shape {mean.shape}; allowed is ({network.d},)")
+        self.d = getattr(network, "d", mean.size)
+        if mean.shape != (self.d,):
+            raise ValueError(f"mean has shape {mean.shape}; allowed is ({self.d},)")
         # In double precision, since it may be far from 0.
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float64))
 
@@ -359,7 +359,9 @@ class NetworkDenoiser(Denoiser, nn.Module):
         return self.mean.device
 
     def __repr__(self) -> str:
-        return f"NetworkDenoiser({', '.join(f'{k}={v}' for k, v in self.network.config.items())})"
+        other = {"kind": type(self.network).__qualname__, "d": self.d}
+        described = getattr(self.network, "config", None) or other
+        return f"NetworkDenoiser({', '.join(f'{k}={v}' for k, v in described.items())})"
 
     def forward(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
         """Denoise, as calling does.
@@ -382,5 +384,8 @@ class NetworkDenoiser(Denoiser, nn.Module):
         p = preconditioning(t, self.data_std)
         mean = self.mean.to(x)
         centred = x - mean
-        answer = self.network((p.inside[:, None] * centred).to(single), p.noise.to(single))
+        noise = p.noise
+        if type(self.network) not in NETWORKS.values():  # ours take one for all points
+            noise = noise.expand(len(x))
+        answer = self.network((p.inside[:, None] * centred).to(single), noise.to(single))
         return mean + p.skip[:, None] * centred + p.out[:, None] * answer
