@@ -105,6 +105,9 @@ class Linear(nn.Module):
     Attributes:
         weight: shape (..., n_in, n_out).
         bias: shape (..., 1, n_out).
+
+    Chapter:
+        ``networks/training``.
     """
 
     def __init__(self, n_in: int, n_out: int, scale: float = 1.0) -> None:
@@ -198,7 +201,11 @@ class ResidualMLP(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Residual block of two convolutions; between them the noise scales and shifts."""
+    """Residual block of two convolutions; between them the noise scales and shifts.
+
+    Chapter:
+        ``networks/images``.
+    """
 
     def __init__(self, n_in: int, n_out: int) -> None:
         super().__init__()
