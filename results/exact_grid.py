@@ -1,5 +1,4 @@
-"""What is exact beside the grid of networks: its empirical and population denoisers, by seed of the
-data.
+"""What is exact beside the grid of networks: empirical and population denoisers, by seed.
 
 Traces of their Jacobians at the networks' points, copies and likeness of what they generate.
 """

@@ -67,13 +67,15 @@ IMPORTED = {"pillow": "PIL", "scikit-dimension": "skdim", "scikit-learn": "sklea
 # An interpreter that has not installed the extras.
 BARE = """
 import sys
+from importlib.machinery import PathFinder
 
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {names}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name.split(".")[0])
+class Bare(PathFinder):
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name.split(".")[0] not in {names}:
+            return super().find_spec(name, path, target)
 
-sys.meta_path.insert(0, Missing())
+sys.meta_path = [Bare if finder is PathFinder else finder for finder in sys.meta_path]
 """
 
 
