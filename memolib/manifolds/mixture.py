@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from memolib._validate import check_mixture, count, generator, real
+from memolib._validate import check_mixture, count, generator, real, real_array
 from memolib.denoisers import Denoiser
 
 
@@ -23,13 +23,14 @@ class GaussianMixture(Denoiser):
         Raises: ValueError for other shapes, negative variances, or weights that are not above 0
             with sum 1.
         """
+        means = real_array("means", means)
         if weights is None:
-            weights = np.full(
-                np.shape(means)[:1], 1 / max(1, np.size(means, 0) if np.ndim(means) else 1)
-            )
-        self.means, self.variances, self.weights = map(
-            torch.tensor, check_mixture(means, variances, weights)
-        )  # copies, float64
+            weights = np.full(means.shape[:1], 1 / max(1, len(np.atleast_1d(means))))
+        checked = check_mixture(means, variances, weights)
+        self.means, self.variances, self.weights = (
+            torch.from_numpy(np.array(part))
+            for part in checked  # copies, without negative strides
+        )
         self.d = self.means.shape[1]
 
     @classmethod

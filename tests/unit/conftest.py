@@ -4,16 +4,17 @@ Warnings' filters are not in the list: pytest itself puts them back after each t
 """
 
 import os
-import random
 
 import numpy as np
 import pytest
 import torch
 
+OTHERS = "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"  # which pytest and torch set themselves
+
 
 def global_state() -> dict:
     """What a test could change for all that come after it."""
-    kind, keys, *rest = np.random.get_state()
+    kind, keys, *rest = np.random.get_state()  # noqa: NPY002
     return {
         "torch's default dtype": torch.get_default_dtype(),
         "torch's grad mode": torch.is_grad_enabled(),
@@ -24,8 +25,7 @@ def global_state() -> dict:
         "NumPy's print options": {
             k: v for k, v in np.get_printoptions().items() if k != "formatter"
         },
-        "Python's random state": random.getstate(),
-        "the environment": {k: v for k, v in os.environ.items() if k != "PYTEST_CURRENT_TEST"},
+        "the environment": {k: v for k, v in os.environ.items() if k not in OTHERS},
         "the working directory": os.getcwd(),
     }
 
@@ -37,11 +37,10 @@ def restore(state: dict) -> None:
     torch.set_num_threads(state["torch's number of threads"])
     torch.use_deterministic_algorithms(state["torch's deterministic mode"])
     kind, keys, *rest = state["NumPy's global random state"]
-    np.random.set_state((kind, np.frombuffer(keys, dtype=np.uint32), *rest))
+    np.random.set_state((kind, np.frombuffer(keys, np.uint32), *rest))  # noqa: NPY002
     np.seterr(**state["NumPy's errstate"])
     np.set_printoptions(**state["NumPy's print options"])
-    random.setstate(state["Python's random state"])
-    for name in set(os.environ) - set(state["the environment"]) - {"PYTEST_CURRENT_TEST"}:
+    for name in set(os.environ) - set(state["the environment"]) - set(OTHERS):
         del os.environ[name]
     os.environ.update(state["the environment"])
     os.chdir(state["the working directory"])

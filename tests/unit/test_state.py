@@ -5,7 +5,7 @@ from pathlib import Path
 pytest_plugins = ["pytester"]
 
 LEAKS = """
-import os, random, tempfile
+import os, tempfile
 import numpy as np
 import torch
 
@@ -17,7 +17,6 @@ def test_numpy_seed(): np.random.seed(0)
 def test_numpy_draw(): np.random.rand()
 def test_errstate(): np.seterr(over="ignore", divide="raise")
 def test_print(): np.set_printoptions(precision=3)
-def test_random(): random.random()
 def test_environment(): os.environ["LEFT_BEHIND"] = "1"
 def test_environment_without(): del os.environ["PATH"]
 def test_directory(): os.chdir(tempfile.gettempdir())
