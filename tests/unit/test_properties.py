@@ -61,6 +61,9 @@ class World(NamedTuple):
     def noise(self):
         return self.t * self.scale**2
 
+    def noises(self):
+        return 9 * self.noise(), self.noise()
+
     def unit(self):
         return self._replace(scale=1.0, form="plain")
 
@@ -239,15 +242,15 @@ TABLE = {
         1, lambda w: (2, w.x.shape[1]),
     ),
     "probability_flow": (
-        lambda w: sampling.probability_flow(empirical(w), w.points(), 9 * w.noise(), w.noise(), steps=3),
+        lambda w: sampling.probability_flow(empirical(w), w.points(), *w.noises(), steps=3),
         1, n_d,
     ),
     "reverse_sde": (
-        lambda w: sampling.reverse_sde(mixture(w), w.points(), 9 * w.noise(), w.noise(), steps=3, seed=0),
+        lambda w: sampling.reverse_sde(mixture(w), w.points(), *w.noises(), steps=3, seed=0),
         1, n_d,
     ),
     "flow_log_density": (
-        lambda w: sampling.flow_log_density(empirical(w), w.points(), w.noise(), 9 * w.noise(), steps=3),
+        lambda w: sampling.flow_log_density(empirical(w), w.points(), *w.noises()[::-1], steps=3),
         "log", n_only,
     ),
     "add_noise": (lambda w: points.add_noise(w.points(), w.noise(), 0), 1, n_d),
@@ -342,7 +345,8 @@ BAD_POINTS = {
 BAD_NOISES = {
     "0": 0.0, "-1": -1, "NaN": np.nan, "inf": np.inf, "None": None, "text": "0.1", "True": True,
     "complex": 1j, "complex tensor": torch.tensor(1j), "masked": np.ma.masked_equal(1.0, 1.0),
-    "huge": 10**400, "huge digits": 10**5000, "empty": [], "dict": {}, "date": np.datetime64("2020"),
+    "huge": 10**400, "huge digits": 10**5000, "empty": [], "dict": {},
+    "date": np.datetime64("2020"),
 }  # fmt: skip
 ARRAYS = {  # a function of one bad argument, and its name
     "Empirical": (Empirical, "data"),
@@ -350,8 +354,8 @@ ARRAYS = {  # a function of one bad argument, and its name
     "GaussianMixture": (lambda a: GaussianMixture(a, np.ones(3)), "means"),
     "HiddenManifold": (HiddenManifold, "F"),
     **{
-        f"{name}.{method}": (lambda a, name=name, method=method: getattr(good(name), method)(a, 0.5), "x")
-        for name in (*DENOISERS, "foreign", "sphere") for method in ("__call__", "score", "spectrum")
+        f"{name}.{ask}": (lambda a, name=name, ask=ask: getattr(good(name), ask)(a, 0.5), "x")
+        for name in (*DENOISERS, "foreign", "sphere") for ask in ("__call__", "score", "spectrum")
     },
     "weighted": (lambda a: good("empirical").weighted(a, 0.5), "x"),
     "n_eff": (lambda a: good("empirical").n_eff(a, 0.5), "x"),
@@ -387,8 +391,8 @@ ARRAYS = {  # a function of one bad argument, and its name
 }  # fmt: skip
 NOISES = {
     **{
-        f"{name}.{method}": (lambda t, name=name, method=method: getattr(good(name), method)(GOOD, t), "t")
-        for name in (*DENOISERS, "foreign", "sphere") for method in ("__call__", "score", "spectrum")
+        f"{name}.{ask}": (lambda t, name=name, ask=ask: getattr(good(name), ask)(GOOD, t), "t")
+        for name in (*DENOISERS, "foreign", "sphere") for ask in ("__call__", "score", "spectrum")
     },
     "weighted": (lambda t: good("empirical").weighted(GOOD, t), "t"),
     "forward_mode": (lambda t: spectra.forward_mode(good("linear"), GOOD, t), "t"),
@@ -542,8 +546,12 @@ def test_a_circle_of_any_radius(w):
 
 @settings(max_examples=25, deadline=None, derandomize=True, database=None)
 @given(
-    st.integers(1, 4), st.floats(-6, 12), st.floats(-12, 12), st.integers(-40, 40), st.integers(0, 99)
-)  # fmt: skip
+    st.integers(1, 4),
+    st.floats(-6, 12),
+    st.floats(-12, 12),
+    st.integers(-40, 40),
+    st.integers(0, 99),
+)
 def test_a_sphere_at_any_noise_from_any_distance(d, log_t, log_far, power, seed):
     """One direction: two points. Answers inside the ball; only ratios of variances matter."""
     s2 = np.where(np.arange(d) < max(1, d - 1), 1.0 + np.arange(d), 0.0)
@@ -564,7 +572,7 @@ def test_a_sphere_at_any_noise_from_any_distance(d, log_t, log_far, power, seed)
 @settings(max_examples=3, deadline=None, derandomize=True, database=None)
 @given(st.integers(1, 2), st.sampled_from([1e-6, 1.0, 1e6]), st.integers(0, 99))
 def test_a_hidden_manifold_of_any_scale(m, scale, seed):
-    """A linear f: the closed form, whatever the unit, with as many coordinates as dimensions too."""
+    """A linear f: the closed form, whatever the unit, and with d coordinates too."""
     F = scale * points.gaussian(2, m, seed=seed)
     hidden = HiddenManifold(F, lambda z: z, samples=500)
     values, axes = torch.linalg.eigh(F @ F.T)
@@ -600,9 +608,8 @@ def test_every_convention_is_the_same_denoiser(w, predicts, data):
         if time == "step":
             t = torch.exp(torch.from_numpy(np.interp(clock, np.arange(30), np.log(levels))))
             a = (1 + t) ** -0.5
-        y = torch.cat(
-            [exact(row[None] / b, s) for row, b, s in zip(x, a.expand(len(x), 1), t[:, 0])]
-        )
+        rows = zip(x, a.expand(len(x), 1), t[:, 0], strict=True)
+        y = torch.cat([exact(row[None] / b, s) for row, b, s in rows])
         noise = (x / a - y) / t**0.5
         answers = {"data": y, "noise": noise, "score": -noise / (t**0.5 * a)}
         answers["velocity"] = a * noise - (1 - a**2) ** 0.5 * y

@@ -39,7 +39,8 @@ def FIRST(): return torch.rand((), generator=torch.Generator().manual_seed(0))
 def test_what_changes_the_world_fails_and_nothing_else(pytester):
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
     pytester.makepyfile(test_good=GOOD, test_leaks=LEAKS)
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-q")
+    # in a process of its own: within this one, pytester would forget modules that torch has loaded
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-q")
     leaks = LEAKS.count("def test_")
     result.assert_outcomes(passed=leaks + GOOD.count("def test_"), errors=leaks)
     result.stdout.fnmatch_lines(
