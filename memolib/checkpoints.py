@@ -8,6 +8,8 @@ there when it is on the disk, and carries a SHA-256 digest of its content.
 import hashlib
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -82,9 +84,13 @@ def save(path, denoiser: NetworkDenoiser) -> None:
 
     Args:
         path: of the file, by custom ``.safetensors``.
-        denoiser: with one of memolib's networks.
+        denoiser: with one of memolib's networks: another one's file could not be opened again.
     Raises: OSError where the file cannot be written. Chapter: ``networks/training``.
     """
+    if type(denoiser.network) not in NETWORKS.values():
+        raise ValueError(
+            f"denoiser has the network {denoiser.network!r}; allowed are {', '.join(NETWORKS)}"
+        )
     write(
         path,
         denoiser.state_dict(),
@@ -120,14 +126,24 @@ def build(config: dict, seed: int = 0) -> torch.nn.Module:
         config: as a network holds it.
         seed: of the initial parameters.
     """
+    options = {key: value for key, value in config.items() if key != "kind"}
+    with seeded(seed):
+        return NETWORKS[config["kind"]](**options)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let torch draw single-precision numbers of a seed, and leave its state as it was.
+
+    Args:
+        seed: of torch's own generator.
+    """
     default = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
             torch.set_default_dtype(torch.float32)  # or other numbers would be drawn
-            return NETWORKS[config["kind"]](
-                **{key: value for key, value in config.items() if key != "kind"}
-            )
+            yield
         finally:
             torch.set_default_dtype(default)
 
@@ -157,7 +173,8 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
         return tensors, note
     if paths:
         raise ValueError(
-            f"checkpoints is {folder}; allowed is a folder where not all of {len(paths)} are damaged"
+            f"checkpoints is {folder}; "
+            f"allowed is a folder where not all of {len(paths)} are damaged"
         )
     return None
 

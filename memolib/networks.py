@@ -208,7 +208,7 @@ class NetworkDenoiser(Denoiser, nn.Module):
     """A network as a denoiser; calling it denoises.
 
     Attributes:
-        network: what computes F, with ``config`` and d.
+        network: what computes F.
         data_std: root mean square of the centred data's coordinates.
         mean: of the data, shape (d,).
     Source: Karras et al., arXiv 2206.00364, eq. 7. Chapter: ``networks/training``.
@@ -224,9 +224,10 @@ class NetworkDenoiser(Denoiser, nn.Module):
         """
         super().__init__()
         self.network, self.data_std = network, real("data_std", data_std, minimum=0, strict=True)
-        self.d, mean = network.d, real_array("mean", mean)
-        if mean.shape != (network.d,):
-            raise ValueError(f"mean has shape {mean.shape}; allowed is ({network.d},)")
+        mean = real_array("mean", mean)
+        self.d = getattr(network, "d", mean.size)
+        if mean.shape != (self.d,):
+            raise ValueError(f"mean has shape {mean.shape}; allowed is ({self.d},)")
         self.register_buffer(
             "mean", torch.tensor(mean, dtype=torch.float64)
         )  # it may be far from 0
@@ -242,7 +243,11 @@ class NetworkDenoiser(Denoiser, nn.Module):
         return self.mean.device
 
     def __repr__(self) -> str:
-        return f"NetworkDenoiser({', '.join(f'{k}={v}' for k, v in self.network.config.items())})"
+        described = getattr(self.network, "config", None) or {
+            "kind": type(self.network).__qualname__,
+            "d": self.d,
+        }
+        return f"NetworkDenoiser({', '.join(f'{k}={v}' for k, v in described.items())})"
 
     def forward(self, x, t) -> torch.Tensor:
         """Denoise, as calling does."""
@@ -254,5 +259,8 @@ class NetworkDenoiser(Denoiser, nn.Module):
         p = preconditioning(t, self.data_std)
         mean = self.mean.to(x)
         centred = x - mean
-        answer = self.network((p.inside[:, None] * centred).to(single), p.noise.to(single))
+        noise = p.noise
+        if type(self.network) not in NETWORKS.values():  # ours take one for all points
+            noise = noise.expand(len(x))
+        answer = self.network((p.inside[:, None] * centred).to(single), noise.to(single))
         return mean + p.skip[:, None] * centred + p.out[:, None] * answer

@@ -47,7 +47,7 @@ def sample(
     Example:
         >>> from memolib.manifolds import LinearManifold
         >>> from memolib.sampling import sample
-        >>> made = sample(LinearManifold([4.0, 1.0]), 1_000, seed=0)
+        >>> made = sample(LinearManifold([4.0, 1.0]), 20_000, seed=0)
         >>> [round(float(v), 1) for v in made.std(dim=0)]
         [2.0, 1.0]
     """

@@ -11,30 +11,27 @@ takes place where the data lie: on a GPU the same numbers give the same run, up 
 import math
 import os
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.func import functional_call
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 from tqdm import tqdm
 
 from memolib import checkpoints as files
-from memolib._tensors import as_noise, as_points
+from memolib._steps import Draws, Member, Recorded, clipped, stacked
+from memolib._tensors import as_points
 from memolib._validate import count, real
 from memolib.networks import NETWORKS, NetworkDenoiser, preconditioning
 
-BLOCK = 2**18  # about as many Gaussian numbers are drawn at once for a member, in at most 64 steps
-STREAM = 2206  # so that no data set's seed gives the same numbers
 WINDOWS = 200  # averages that a loss curve is thinned to
 DIVERGED = 1e3  # a loss that no run comes back from: that of F = 0 is 1
-WARM_UP, CLIP, BETAS = (
-    200,
-    1.0,
-    (0.9, 0.99),
-)  # steps; norm of a member's gradient; of Adam's two moments
+WARM_UP = 200  # steps
+BETAS = (0.9, 0.99)  # of Adam's two moments
+
+Build = Callable[[], torch.nn.Module]
 
 
 class Trained(NamedTuple):
@@ -56,26 +53,28 @@ class Trained(NamedTuple):
 
 
 def train(
-    data,
-    network: torch.nn.Module,
+    data: Any,
+    network: torch.nn.Module | Build,
     *,
     steps: int,
     stop: int | None = None,
-    seeds=0,
+    seeds: int | Sequence[int] = 0,
     batch: int = 384,
     rate: float = 5e-3,
-    t_range=None,
+    t_range: tuple[float, float] | None = None,
     average: float = 0.999,
-    snapshots=(),
-    checkpoints=None,
+    snapshots: Sequence[int] = (),
+    checkpoints: str | Path | None = None,
     every: int = 1_000,
 ) -> Trained:
     """Train networks of one architecture, on the device of the data.
 
     Args:
         data: points, shape (N, d), or a list of such data sets, of one d and any N.
-        network: its architecture is trained, from new initial parameters: ``ResidualMLP`` or
-            ``UNet``.
+        network: what computes F. A function that makes the network, ``lambda: Net(...)``, called
+            once for each seed: any module of float32 parameters that maps points (n, d) and noise
+            levels (n,) (of ``Preconditioning``) to (n, d). Or a ``ResidualMLP`` or ``UNet``, whose
+            architecture is taken; its parameters are not.
         steps: number of steps of the whole run, 1 or more, which the learning rate is planned for.
         stop: number of steps after which to leave off, with what there is then; by default the
             whole run. With ``checkpoints`` it goes on from there when it is called again.
@@ -91,126 +90,66 @@ def train(
         checkpoints: folder; a run that was killed goes on from its last checkpoint there, on one
             thread to the same end to the bit.
         every: steps between checkpoints.
-    Returns: Trained. Raises: ValueError for other arguments, or checkpoints of another run.
-    Source: Karras et al., arXiv 2206.00364, section 5. Chapter: ``networks/training``.
+
+    Returns:
+        What was trained.
+
+    Raises:
+        ValueError: for other arguments, a run that diverges, or checkpoints of another run.
+
+    Source:
+        Karras et al., arXiv 2206.00364, section 5.
+
+    Chapter:
+        :doc:`/book/networks/training`
+
+    Example:
+        >>> from memolib import ResidualMLP, train
+        >>> from memolib.manifolds import LinearManifold
+        >>> law = LinearManifold([1.0, 1.0, 0.01])
+        >>> run = train(law.sample(200, seed=0), ResidualMLP(3, width=16), steps=300, batch=64)
+        >>> bool(run.losses[-1, 0] < run.losses[0, 0])
+        True
     """
-    if type(network) not in NETWORKS.values():
-        raise ValueError(f"network is {network!r}; allowed are {' and '.join(NETWORKS)}")
-    sets = [
-        as_points("data", y, network.d).detach()
-        for y in (data if isinstance(data, list | tuple) else [data])
-    ]
+    sets = _data_sets(data)
     seeds = [count("seeds", seed, minimum=0) for seed in np.ravel(seeds)]
     if not sets or not seeds or (len(sets) != len(seeds) and min(len(sets), len(seeds)) > 1):
         raise ValueError(
-            f"seeds are {len(seeds)} for {len(sets)} data sets; allowed are as many, or one of either"
+            f"seeds are {len(seeds)} for {len(sets)} data sets; "
+            "allowed are as many, or one of either"
         )
-    steps, batch, every = count("steps", steps), count("batch", batch), count("every", every)
+    members = max(len(sets), len(seeds))
+    pairs = zip(sets * (members // len(sets)), seeds * (members // len(seeds)), strict=True)
+    steps = count("steps", steps)
+    every = count("every", every)
     stop = steps if stop is None else count("stop", stop, maximum=steps)
-    marks = [count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)]
-    rate, average = real("rate", rate, minimum=0, strict=True), real("average", average, minimum=0)
-    if average >= 1:
-        raise ValueError(f"average is {average}; allowed are numbers below 1")
-    n, device = max(len(sets), len(seeds)), sets[0].device
-    sets, seeds = sets * (n // len(sets)), seeds * (n // len(seeds))
-    members = [_Member(y, seed, t_range) for y, seed in zip(sets, seeds, strict=True)]
-    config = {
-        "data": [files.digest({"data": y}) for y in sets],
-        "network": network.config,
-        "steps": steps,
-    }
-    config |= {"seeds": seeds, "batch": batch, "rate": rate, "average": average, "snapshots": marks}
-    config |= {"t_range": [m.t_range for m in members]}
-
-    window = math.ceil(steps / WINDOWS)
-    start = [
-        parameters_to_vector(files.build(network.config, m.seed).parameters()).detach()
-        for m in members
-    ]
-    state = {"parameters": torch.stack(start), "average": torch.stack(start)}
-    state |= {name: torch.zeros_like(state["average"]) for name in ("first", "second")}
-    state["losses"] = torch.zeros(math.ceil(steps / window), n, dtype=torch.float64)
-    found, done, before = checkpoints and files.latest(checkpoints, config), 0, 0.0
-    if found:
-        state, done, before = found[0], found[1]["done"], found[1]["seconds"]
-    state = {name: tensor.to(device) for name, tensor in state.items()}
-    predict, leaves = _stacked(network, state["parameters"])
-    data_std = torch.tensor([m.data_std for m in members], dtype=torch.float32, device=device)[
-        :, None
-    ]
-    points = torch.cat([m.data for m in members])
-    which = torch.tensor([sorted(set(seeds)).index(seed) for seed in seeds], device=device)
-
-    def advance(
-        rows: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, rates: torch.Tensor
-    ) -> torch.Tensor:
-        losses = matching_loss(predict, points[rows], noise[which], t, data_std)
-        gradient = torch.cat(
-            [g.flatten(1) for g in torch.autograd.grad(losses.sum(), leaves)], dim=1
-        )
-        _clip(gradient)
-        _adam(state, gradient, rates[0], rates[1])
-        state["average"].lerp_(state["parameters"], rates[2])
-        return losses.detach()
-
-    draws, began = (
-        _Draws(members, batch, lambda step: _rates(step, steps, rate, average)),
-        time.perf_counter(),
+    build, described = _builder(network, sets[0].shape[1])
+    run = _Run(
+        build,
+        described,
+        [Member(y, seed, t_range) for y, seed in pairs],
+        steps=steps,
+        batch=count("batch", batch),
+        rate=real("rate", rate, minimum=0, strict=True),
+        average=_share("average", average),
+        snapshots=[count("snapshots", mark, maximum=steps) for mark in np.ravel(snapshots)],
     )
-    one = _Recorded(advance) if device.type == "cuda" else advance
-    quiet = True if os.environ.get("TQDM_DISABLE") else None
-    with tqdm(total=stop, initial=done, disable=quiet, desc="training") as bar:
-        for step in range(done, stop):
-            losses = one(*draws(step))
-            state["losses"][step // window] += losses
-            done = step + 1
-            due = checkpoints and (done % every == 0 or done == stop)
-            # before anything is kept; on a GPU not at each step, where asking would cost more than
-            # the step
-            if (device.type == "cpu" or due or done % 100 == 0 or done == stop) and not (
-                losses < DIVERGED
-            ).all():
-                raise ValueError(
-                    f"rate is {rate:g}: at step {done:,} the loss is {float(losses.max()):.3g}, and training has "
-                    "diverged; allowed are lower rates"
-                )
-            if done in marks:
-                state[f"snapshot {done}"] = state["average"].clone()
-            if due:
-                seconds = before + time.perf_counter() - began
-                files.checkpoint(
-                    checkpoints, done, state, {"config": config, "done": done, "seconds": seconds}
-                )
-            if done % 100 == 0 and not bar.disable:
-                bar.set_postfix(loss=f"{float(losses.mean()):.3f}", refresh=False)
-            bar.update()
-    ends = np.minimum(window * np.arange(1, math.ceil(done / window) + 1), done)
-    losses = state["losses"][: len(ends)].cpu().numpy() / np.diff(ends, prepend=0)[:, None]
-    made = {}
-    passed = [mark for mark in marks if mark <= done]
-    for name in ("average", *(f"snapshot {mark}" for mark in passed)):
-        made[name] = [
-            m.denoiser(network.config, row) for m, row in zip(members, state[name], strict=True)
-        ]
-    kept = {mark: made[f"snapshot {mark}"] for mark in passed}
-    return Trained(made["average"], ends, losses, kept, before + time.perf_counter() - began)
+    if checkpoints:
+        run.resume(checkpoints)
+    run.advance(stop, checkpoints, every)
+    return run.result()
 
 
-def stratified(rng: np.random.Generator, steps: int, batch: int) -> np.ndarray:
-    """Draw numbers between 0 and 1, shape (steps, batch): in each step one in each of ``batch``
-    equal strata.
+def matching_loss(
+    predict: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    y: torch.Tensor,
+    noise: torch.Tensor,
+    t: torch.Tensor,
+    data_std: torch.Tensor,
+) -> torch.Tensor:
+    """Give the mean squared error of F for each member: that of D, weighted by 1/c_out^2.
 
-    Args:
-        rng: generator.
-        steps: number of rows.
-        batch: number of strata.
-    """
-    return (np.arange(batch) + rng.random((steps, batch))) / batch
-
-
-def matching_loss(predict, y, noise, t, data_std) -> torch.Tensor:
-    """Mean squared error of F, which is that of D weighted by 1/c_out^2, for each member; 1 for F =
-    0 at any noise.
+    It is 1 for F = 0 at any noise.
 
     Args:
         predict: function F of points (members, n, d) and noise levels (members, n).
@@ -218,22 +157,37 @@ def matching_loss(predict, y, noise, t, data_std) -> torch.Tensor:
         noise: standard Gaussian, of the same shape.
         t: noise variances, shape (members, n).
         data_std: shape (members, 1).
-    Returns: shape (members,). Source: Karras et al., arXiv 2206.00364, eq. 8. Chapter:
-    ``networks/training``.
+
+    Returns:
+        Shape (members,), pure numbers.
+
+    Source:
+        Karras et al., arXiv 2206.00364, eq. 8.
+
+    Chapter:
+        :doc:`/book/networks/training`
     """
     p = preconditioning(t, data_std)
-    skip, out, inside, sigma = (v[..., None] for v in (p.skip, p.out, p.inside, t.sqrt()))
-    x = y + sigma * noise
-    return (predict(inside * x, p.noise) - (y - skip * x) / out).square().mean(dim=(1, 2))
+    x = y + t.sqrt()[..., None] * noise
+    target = (y - p.skip[..., None] * x) / p.out[..., None]
+    answer = predict(p.inside[..., None] * x, p.noise)
+    return (answer - target).square().mean(dim=(1, 2))
 
 
 def schedule(step: int, steps: int) -> float:
-    """Share of the highest learning rate: rising linearly over the warm-up, then half a cosine down
-    to 0 at the end.
+    """Give the share of the highest learning rate.
+
+    It rises linearly over the warm-up, then falls as half a cosine to 0 at the end.
 
     Args:
         step: number of steps before this one.
         steps: of the whole run; a short run warms up for a tenth of it.
+
+    Returns:
+        From 0 to 1.
+
+    Chapter:
+        :doc:`/book/networks/training`
     """
     warm_up = min(WARM_UP, steps // 10)
     if step < warm_up:
@@ -242,11 +196,17 @@ def schedule(step: int, steps: int) -> float:
 
 
 def decay(step: int, average: float) -> float:
-    """Share of themselves that averaged parameters keep in a step.
+    """Give the share of themselves that averaged parameters keep in a step.
 
     Args:
         step: number of steps before this one.
         average: the share once the average is warm.
+
+    Returns:
+        From 0 to below 1.
+
+    Chapter:
+        :doc:`/book/networks/training`
     """
     # The second form averages over about the last ninth of the run so far; of the initial
     # parameters it has kept 9! k!/(k + 9)! after k steps, where a constant .999 would keep a third
@@ -254,149 +214,250 @@ def decay(step: int, average: float) -> float:
     return min(average, (1 + step) / (10 + step))
 
 
-class _Member:
-    """A data set with a seed: what its denoiser must know."""
+class _Run:
+    """A run of training: where it stands, and how it goes on from there."""
 
-    def __init__(self, data: torch.Tensor, seed: int, t_range):
-        if (data == data[0]).all():
+    def __init__(
+        self,
+        build: Callable[[int], torch.nn.Module],
+        described: dict,
+        members: list[Member],
+        *,
+        steps: int,
+        batch: int,
+        rate: float,
+        average: float,
+        snapshots: list[int],
+    ):
+        """Start from the initial parameters of the members' seeds."""
+        self.members = members
+        self.rate = rate
+        self.marks = snapshots
+        self.device = members[0].data.device
+        self.build = build
+        self.config = {
+            "data": [member.digest for member in members],
+            "network": described,
+            "steps": steps,
+            "seeds": [member.seed for member in members],
+            "batch": batch,
+            "rate": rate,
+            "average": average,
+            "snapshots": snapshots,
+            "t_range": [member.t_range for member in members],
+        }
+        seeds = sorted({member.seed for member in members})
+        self.points = torch.cat([member.data for member in members])
+        self.which = torch.tensor(
+            [seeds.index(member.seed) for member in members], device=self.device
+        )
+        self.data_std = torch.tensor(
+            [member.data_std for member in members], dtype=torch.float32, device=self.device
+        )[:, None]
+        start = [
+            parameters_to_vector(self.build(member.seed).parameters()).detach()
+            for member in members
+        ]
+        self.parameters = torch.stack(start).to(self.device)
+        self.average = self.parameters.clone()
+        self.optimizer = self._adam(torch.zeros_like(self.average), torch.zeros_like(self.average))
+        self.window = math.ceil(steps / WINDOWS)
+        self.losses = torch.zeros(
+            math.ceil(steps / self.window), len(members), dtype=torch.float64, device=self.device
+        )
+        self.snapshots: dict[int, torch.Tensor] = {}
+        self.done = 0
+        self.seconds = 0.0
+        self.predict, self.leaves = stacked(self.build(0).to(self.device), self.parameters)
+        self.draws = Draws(
+            members,
+            batch,
+            lambda step: (rate * schedule(step, steps), 1 - decay(step, average)),
+        )
+
+    def _adam(self, first: torch.Tensor, second: torch.Tensor, done: int = 0) -> torch.optim.Adam:
+        """Make the optimizer of the one matrix of parameters, with its moments."""
+        on_gpu = self.device.type == "cuda"
+        rate = torch.tensor(self.rate, device=self.device) if on_gpu else self.rate
+        adam = torch.optim.Adam([self.parameters], lr=rate, betas=BETAS, capturable=on_gpu)
+        adam.state[self.parameters] = {
+            "step": torch.tensor(float(done), device=self.device if on_gpu else None),
+            "exp_avg": first,
+            "exp_avg_sq": second,
+        }
+        return adam
+
+    def resume(self, folder: str | Path) -> None:
+        """Go on from the newest checkpoint of this run in a folder, if there is one."""
+        found = files.latest(folder, self.config)
+        if found is None:
+            return
+        held = {name: tensor.to(self.device) for name, tensor in found[0].items()}
+        self.done = found[1]["done"]
+        self.seconds = found[1]["seconds"]
+        self.parameters.copy_(held["parameters"])
+        self.average = held["average"]
+        self.losses = held["losses"]
+        self.optimizer = self._adam(held["first"], held["second"], self.done)
+        for mark in self.marks:
+            if mark <= self.done:
+                self.snapshots[mark] = held[f"snapshot {mark}"]
+
+    def keep(self, folder: str | Path, seconds: float) -> None:
+        """Write a checkpoint."""
+        moments = self.optimizer.state[self.parameters]
+        tensors = {
+            "parameters": self.parameters,
+            "average": self.average,
+            "first": moments["exp_avg"],
+            "second": moments["exp_avg_sq"],
+            "losses": self.losses,
+        }
+        tensors |= {f"snapshot {mark}": kept for mark, kept in self.snapshots.items()}
+        note = {"config": self.config, "done": self.done, "seconds": seconds}
+        files.checkpoint(folder, self.done, tensors, note)
+
+    def step(
+        self, rows: torch.Tensor, t: torch.Tensor, noise: torch.Tensor, rates: torch.Tensor
+    ) -> torch.Tensor:
+        """Make one step on what was drawn for it; gives the members' losses."""
+        losses = matching_loss(self.predict, self.points[rows], noise[self.which], t, self.data_std)
+        parts = torch.autograd.grad(losses.sum(), self.leaves)
+        self.parameters.grad = clipped(torch.cat([part.flatten(1) for part in parts], dim=1))
+        group = self.optimizer.param_groups[0]
+        if self.device.type == "cuda":
+            group["lr"].copy_(rates[0])  # inside a recorded graph nothing else would move it
+        else:
+            group["lr"] = float(rates[0])
+        self.optimizer.step()
+        self.average.lerp_(self.parameters, rates[1])
+        return losses.detach()
+
+    def advance(self, stop: int, folder: str | Path | None, every: int) -> None:
+        """Go on to a number of steps, with a checkpoint in a folder after every so many."""
+        on_gpu = self.device.type == "cuda"
+        step = Recorded(self.step) if on_gpu else self.step
+        before = self.seconds
+        began = time.perf_counter()
+        quiet = True if os.environ.get("TQDM_DISABLE") else None
+        with tqdm(total=stop, initial=self.done, disable=quiet, desc="training") as bar:
+            for number in range(self.done, stop):
+                losses = step(*self.draws(number))
+                self.losses[number // self.window] += losses
+                self.done = number + 1
+                due = folder and (self.done % every == 0 or self.done == stop)
+                # before anything is kept; on a GPU asking costs more than the step
+                if not on_gpu or due or self.done % 100 == 0 or self.done == stop:
+                    self.check(losses)
+                if self.done in self.marks:
+                    self.snapshots[self.done] = self.average.clone()
+                self.seconds = before + time.perf_counter() - began
+                if due:
+                    self.keep(folder, self.seconds)
+                if self.done % 100 == 0 and not bar.disable:
+                    bar.set_postfix(loss=f"{float(losses.mean()):.3f}", refresh=False)
+                bar.update()
+
+    def check(self, losses: torch.Tensor) -> None:
+        """Refuse to go on from losses that no run comes back from."""
+        if not (losses < DIVERGED).all():
             raise ValueError(
-                f"data has {len(data)} equal points; allowed are data sets with two different ones"
+                f"rate is {self.rate:g}: at step {self.done:,} the loss is "
+                f"{float(losses.max()):.3g}, and training has diverged; allowed are lower rates"
             )
-        self.mean, self.seed = data.double().mean(dim=0), seed  # of data far from 0 too
-        centred = (data.double() - self.mean).float()
-        self.data = centred
-        self.data_std = float(centred.square().mean().sqrt())
-        ends = (
-            ((self.data_std / 30) ** 2, (2 * float(centred.norm(dim=1).max())) ** 2)
-            if t_range is None
-            else t_range
+
+    def result(self) -> Trained:
+        """Give what there is after the steps done."""
+        ends = self.window * np.arange(1, math.ceil(self.done / self.window) + 1)
+        ends = np.minimum(ends, self.done)
+        sums = self.losses[: len(ends)].cpu().numpy()
+        return Trained(
+            denoisers=self.denoisers(self.average),
+            steps=ends,
+            losses=sums / np.diff(ends, prepend=0)[:, None],
+            snapshots={mark: self.denoisers(kept) for mark, kept in self.snapshots.items()},
+            seconds=self.seconds,
         )
-        if np.shape(ends) != (2,) or not as_noise(ends[0]) < as_noise(ends[1]):
-            raise ValueError(f"t_range is {t_range}; allowed are a noise variance and a larger one")
-        self.t_range = [float(end) for end in ends]
 
-    def denoiser(self, config: dict, row: torch.Tensor) -> NetworkDenoiser:
-        """Wrap a row of parameters."""
-        made = NetworkDenoiser(files.build(config), self.data_std, self.mean.cpu()).to(row.device)
-        vector_to_parameters(row.clone(), made.network.parameters())
-        return made.eval().requires_grad_(False)
+    def denoisers(self, parameters: torch.Tensor) -> list[NetworkDenoiser]:
+        """Wrap the rows of a matrix of parameters."""
+        made = []
+        for member, row in zip(self.members, parameters, strict=True):
+            network = self.build(0)
+            vector_to_parameters(row.clone(), network.parameters())
+            denoiser = NetworkDenoiser(network, member.data_std, member.mean.cpu())
+            made.append(denoiser.to(row.device).eval().requires_grad_(False))
+        return made
 
 
-class _Draws:
-    """What is drawn for each step, in blocks of steps; for a GPU the next block is drawn while one
-    is in use.
+def _data_sets(data: Any) -> list[torch.Tensor]:
+    """Give one data set, or several of one dimension, as a list."""
+    sets = [as_points("data", y) for y in (data if isinstance(data, list | tuple) else [data])]
+    for y in sets:
+        if y.shape[1] != sets[0].shape[1]:
+            shapes = [tuple(one.shape) for one in sets]
+            raise ValueError(f"data has shapes {shapes}; allowed are data sets of one dimension")
+    return [y.detach() for y in sets]
+
+
+def _share(name: str, value: float) -> float:
+    """Give a number from 0 to below 1."""
+    share = real(name, value, minimum=0)
+    if share >= 1:
+        raise ValueError(f"{name} is {share}; allowed are numbers below 1")
+    return share
+
+
+def _builder(
+    network: torch.nn.Module | Build, d: int
+) -> tuple[Callable[[int], torch.nn.Module], dict]:
+    """Give a function of a seed that makes the network, and what a checkpoint tells of it.
+
+    One network is made and tried, so that what does not fit is told before training.
     """
-
-    def __init__(self, members: list[_Member], batch: int, rates: Callable[[int], tuple]):
-        self.members, self.rates, self.device = members, rates, members[0].data.device
-        self.d = members[0].data.shape[1]
-        self.shape = min(64, math.ceil(BLOCK / (batch * self.d))), batch
-        self.first = np.cumsum(
-            [0] + [len(m.data) for m in members]
-        )  # row of each member's first point
-        self.pool = ThreadPoolExecutor(1) if self.device.type == "cuda" else None
-        self.number, self.held, self.ahead = None, [], {}
-
-    def __call__(self, step: int) -> list[torch.Tensor]:
-        """Give rows of points and noise variances, (members, batch), noise by seed, (seeds, batch,
-        d), and rates.
-        """
-        number, place = divmod(step, self.shape[0])
-        if number != self.number:
-            block = self.ahead.pop(number).result() if number in self.ahead else self.block(number)
-            if self.pool:
-                self.ahead[number + 1] = self.pool.submit(self.block, number + 1)
-            self.held, self.number = [v.to(self.device) for v in block], number
-        return [v[place] for v in self.held]
-
-    def block(self, number: int) -> list[torch.Tensor]:
-        """Draw a block of steps, along the first axis."""
-        noise, strata, rows, t = {}, {}, [], []
-        for seed in sorted({m.seed for m in self.members}):
-            rng = np.random.default_rng([number, seed, STREAM])
-            noise[seed] = rng.standard_normal((*self.shape, self.d), dtype=np.float32)
-            strata[seed] = stratified(rng, *self.shape)
-        for m, first in zip(self.members, self.first, strict=False):
-            rng, (low, high) = (
-                np.random.default_rng([number, m.seed, STREAM + 1]),
-                np.log(m.t_range),
+    if type(network) in NETWORKS.values():
+        if network.d != d:
+            raise ValueError(
+                f"data has shape (N, {d}); allowed, for the network, is (N, {network.d})"
             )
-            rows.append(first + rng.integers(len(m.data), size=self.shape))
-            t.append(np.exp(low + (high - low) * strata[m.seed]).astype(np.float32))
-        block = [torch.from_numpy(np.stack(v, axis=1)) for v in (rows, t, list(noise.values()))]
-        steps = range(number * self.shape[0], (number + 1) * self.shape[0])
-        return [*block, torch.tensor([self.rates(step) for step in steps], dtype=torch.float32)]
-
-
-class _Recorded:
-    """A step whose kernels a GPU starts all at once, as a CUDA graph: starting them one by one
-    takes longer than they.
-
-    The answer is overwritten by the next call.
-    """
-
-    def __init__(self, step: Callable[..., torch.Tensor]):
-        self.step, self.calls = step, 0
-
-    def __call__(self, *inputs: torch.Tensor) -> torch.Tensor:
-        self.calls += 1
-        if (
-            self.calls <= 3
-        ):  # libraries set themselves up in the first calls, which must not be recorded
-            return self.step(*inputs)
-        if self.calls == 4:
-            self.inputs, self.graph = [v.clone() for v in inputs], torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):  # records, and does not run
-                self.answer = self.step(*self.inputs)
-        for held, new in zip(self.inputs, inputs, strict=True):
-            held.copy_(new)
-        self.graph.replay()
-        return self.answer
-
-
-def _stacked(network: torch.nn.Module, parameters: torch.Tensor):
-    """Give F of all members, and the leaves it reads: rows of parameters, cut into the network's
-    shapes.
-    """
-    named = dict(network.named_parameters())
-    parts = parameters.split([p.numel() for p in named.values()], dim=1)
-    leaves = {
-        name: part.unflatten(1, p.shape).requires_grad_()
-        for part, (name, p) in zip(parts, named.items(), strict=True)
-    }
-
-    def predict(x: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
-        if network.broadcasts:
-            return functional_call(network, leaves, (x, c))
-        members = zip(*(leaf.unbind() for leaf in leaves.values()), strict=True)
-        calls = zip(
-            (dict(zip(leaves, member, strict=True)) for member in members),
-            zip(x, c, strict=True),
-            strict=True,
+        return lambda seed: files.build(network.config, seed), network.config
+    if isinstance(network, torch.nn.Module) or not callable(network):
+        raise ValueError(
+            f"network is {network!r}; allowed are a function that makes one, lambda: Net(...), "
+            f"since each seed starts from parameters of its own, and {' and '.join(NETWORKS)}"
         )
-        return torch.stack([functional_call(network, *call) for call in calls])
 
-    return predict, list(leaves.values())
+    def build(seed: int) -> torch.nn.Module:
+        with files.seeded(seed):
+            return network()
 
-
-def _clip(gradient: torch.Tensor) -> None:
-    """Shorten, in place, each row that is longer than ``CLIP`` to that length."""
-    gradient.mul_(CLIP / gradient.norm(dim=1, keepdim=True).clamp(min=CLIP))
-
-
-def _rates(step: int, steps: int, rate: float, average: float) -> tuple[float, float, float]:
-    """What changes from step to step: Adam's two factors, against the bias of its moments, and the
-    average's share.
-    """
-    b1, b2 = BETAS
-    size = rate * schedule(step, steps) / (1 - b1 ** (step + 1))
-    return size, (1 - b2 ** (step + 1)) ** -0.5, 1 - decay(step, average)
+    made = build(0)
+    _try(made, d)
+    shapes = {name: list(p.shape) for name, p in made.named_parameters()}
+    return build, {"kind": type(made).__qualname__, "parameters": shapes}
 
 
-def _adam(state: dict[str, torch.Tensor], gradient: torch.Tensor, size, scale) -> None:
-    """Make one step of Adam, in place (Kingma and Ba, arXiv 1412.6980, algorithm 1)."""
-    (b1, b2), first, second = BETAS, state["first"], state["second"]
-    first.lerp_(gradient, 1 - b1)
-    second.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-    spread = second.sqrt().mul_(scale).add_(1e-8)
-    state["parameters"].sub_((first * size).div_(spread))
+def _try(made: Any, d: int) -> None:
+    """Refuse what is not a network that can be trained here."""
+    if not isinstance(made, torch.nn.Module) or not any(True for _ in made.parameters()):
+        raise ValueError(f"network makes {made!r}; allowed are modules with parameters")
+    types = {p.dtype for p in made.parameters()}
+    if types != {torch.float32}:
+        raise ValueError(f"network has parameters of {types}; allowed is torch.float32")
+    before = {name: held.clone() for name, held in made.named_buffers()}
+    x = torch.linspace(-1, 1, 2 * d).reshape(2, d)
+    try:
+        answer = made(x, torch.zeros(2))
+    except Exception as error:
+        raise ValueError(
+            f"network fails at points of shape (2, {d}) and noise levels of shape (2,): {error}; "
+            "allowed are modules that map these to shape (2, d)"
+        ) from error
+    if not isinstance(answer, torch.Tensor) or answer.shape != x.shape:
+        shape = getattr(answer, "shape", type(answer).__name__)
+        raise ValueError(f"network answers {shape} to points of shape (2, {d}); allowed is that")
+    if not all(torch.equal(held, before[name]) for name, held in made.named_buffers()):
+        raise ValueError(
+            "network has buffers that a call changes, as batch normalization does; allowed are "
+            "networks that answer a point alone as they answer it in a batch"
+        )

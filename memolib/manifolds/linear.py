@@ -72,7 +72,10 @@ class LinearManifold(Denoiser):
         Returns: LinearManifold. Raises: ValueError for other arguments.
         """
         m = count("m", m, maximum=count("d", d))
-        return cls(np.r_[np.full(m, float(variance)), np.zeros(d - m)], random_rotation(d, seed))
+        return cls(
+            np.r_[np.full(m, float(variance)), np.zeros(d - m)],
+            random_rotation(d, generator(seed, "LinearManifold.of_dimension")),
+        )
 
     def sample(self, n: int, seed=None) -> torch.Tensor:
         """Draw n points, 1 or more, else ValueError: shape (n, d), float64; seed int or

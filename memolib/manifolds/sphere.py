@@ -5,6 +5,7 @@ import torch
 from scipy.special import gammaln
 
 from memolib._tensors import as_points
+from memolib._validate import generator
 from memolib.denoisers import Denoiser
 from memolib.manifolds.chart import Tangent
 from memolib.manifolds.linear import LinearManifold
@@ -56,7 +57,7 @@ class SphereManifold(Denoiser):
         """Draw data; arguments, result and errors as for ``LinearManifold``, each point of norm
         1.
         """
-        y = self._flat.sample(n, seed)
+        y = self._flat.sample(n, generator(seed, "SphereManifold.sample"))
         return y / y.norm(dim=1, keepdim=True)
 
     def tangent(self, y) -> Tangent:

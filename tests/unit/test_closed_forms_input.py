@@ -400,8 +400,10 @@ def test_bad_seeds_are_named(number):
         with pytest.raises(ValueError, match=r"^seed is .*; allowed are whole numbers from 0"):
             function(**usual(function) | {"seed": BAD_SEEDS[number]})
         rng = np.random.default_rng(0)
-        first, again = (flat(function(**usual(function) | {"seed": seed})) for seed in (rng, 0))
-        assert np.array_equal(first, again)
+        first, again, equal = (
+            flat(function(**usual(function) | {"seed": seed})) for seed in (rng, 0, 0)
+        )
+        assert np.array_equal(equal, again) and not np.array_equal(first, again)
         other = flat(function(**usual(function) | {"seed": rng}))  # a Generator goes on
         assert not np.array_equal(first, other)
         assert np.array_equal(flat(function(**usual(function) | {"seed": [0]})), again)

@@ -219,7 +219,9 @@ def the_jacobian_is_the_derivative(D):
     difference = (D(x + h * v, T) - D(x - h * v, T)) / (2 * h)
     product = torch.einsum("nab,nb->na", G, v)
     # the draws of the hidden law move with x, which its Jacobian leaves out: an error of sampling
-    assert torch.allclose(product, difference, atol=0.05 if isinstance(D, HiddenManifold) else 5e-3)
+    atol = 0.05 if isinstance(D, HiddenManifold) else 5e-3
+    rtol = 0.01 if isinstance(D, NetworkDenoiser) else 1e-5  # of the finite difference, in float32
+    assert torch.allclose(product, difference, rtol=rtol, atol=atol)
     directions = torch.stack([v, gaussian(*x.shape, seed=8)])
     assert close(D, D.products(x, T, directions)[0], product, factor=5)
     transposed = torch.einsum("nba,knb->kna", G, directions)

