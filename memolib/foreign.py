@@ -369,15 +369,15 @@ class Foreign(Denoiser):
             if by_reverse:
                 return float((vjp(answer, x)[1](u)[0] * v).sum().detach())
             return float((jvp(answer, (x,), (v,))[1] * u).sum().detach())
-        except (NotImplementedError, RuntimeError) as error:  # as attention: it has no forward mode
+        except RuntimeError as error:  # such as of attention, which has no forward mode
             return error
 
     def _refuse_derivatives(self, found: list[float | Exception], wanted: float) -> None:
         slopes = [slope for slope in found if isinstance(slope, float)]
         if not slopes:
-            raise ValueError(
-                f"{self!r} has no derivative: {found[True]!r}; allowed are torch operations"
-            ) from found[True]
+            reason = found[True]  # what reverse mode said
+            message = f"{self!r} has no derivative: {reason!r}; allowed are torch operations"
+            raise ValueError(message) from reason
         if 0.0 in slopes:
             raise ValueError(
                 f"{self!r} cuts derivatives (no_grad, inference_mode or detach): they are 0, and "

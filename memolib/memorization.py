@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from scipy.optimize import brentq
 
+from memolib._softmax import BLOCK_BYTES, TOLERANCE
 from memolib._tensors import as_noise, as_points
 from memolib._validate import count, generator, real, real_array
-from memolib.empirical import BLOCK_BYTES, TOLERANCE, Averages
+from memolib.empirical import Averages
 from memolib.points import add_noise, gaussian
 from memolib.theory.collapse import collapse_time as gaussian_collapse_time
 

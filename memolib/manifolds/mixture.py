@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from memolib._validate import Seed, check_mixture, count, generator, real
+from memolib._validate import Seed, check_mixture, count, generator, real, real_array
 from memolib.denoisers import Denoiser, TensorLike
 
 
@@ -50,11 +50,12 @@ class GaussianMixture(Denoiser):
         variances: TensorLike,
         weights: TensorLike | None = None,
     ) -> None:
+        means = real_array("means", means)
         if weights is None:
-            shape = np.shape(means)[:1]
-            weights = np.full(shape, 1 / max((1, *shape)))
-        checked = check_mixture(means, variances, weights)
-        self.means, self.variances, self.weights = map(torch.tensor, checked)  # copies, float64
+            weights = np.full(means.shape[:1], 1 / max((1, *means.shape[:1])))
+        # Copies, without negative strides.
+        parts = [np.array(part) for part in check_mixture(means, variances, weights)]
+        self.means, self.variances, self.weights = map(torch.from_numpy, parts)
         self.d = self.means.shape[1]
 
     @classmethod

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memolib import empirical, spectra, theory
+from memolib import _softmax, spectra, theory
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold, random_rotation
 from memolib.memorization import nearest_ratio
@@ -156,8 +156,8 @@ def test_blocks_change_nothing_and_bound_the_memory(monkeypatch):
     data = LinearManifold(EXAMPLE).sample(3_000, seed=22)
     x, t = data[:40] + 0.2 * gaussian(40, 30, seed=23), 0.04
     whole, G = Empirical(data).weighted(x, t), Empirical(data).jacobian(x, t)
-    monkeypatch.setattr(empirical, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
-    assert Empirical(data)._data_block() < 200
+    monkeypatch.setattr(_softmax, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
+    assert Empirical(data)._softmax.block_rows() < 200
     for ours, theirs in zip(Empirical(data).weighted(x, t), whole, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
     assert torch.allclose(Empirical(data).jacobian(x, t), G, rtol=1e-12, atol=1e-12)

@@ -71,8 +71,8 @@ def test_points_without_weight_cost_nothing():
     cheap."""
     y = images()
     D, x = Empirical(y), add_noise(y[:20], 0.01, seed=1)
-    assert max(len(rows) for rows, _ in D._matter(x, 0.01)) < 10
-    assert max(len(rows) for rows, _ in D._matter(x, 10.0)) == 2_000
+    assert max(len(rows) for rows, _ in D._softmax.carriers_of_spread(x, 0.01)) < 10
+    assert max(len(rows) for rows, _ in D._softmax.carriers_of_spread(x, 10.0)) == 2_000
 
 
 # Many noise variances
