@@ -25,12 +25,12 @@ from _common import RESULTS, write
 from torch import nn
 
 from memolib.empirical import Empirical
-from memolib.manifolds import SphereManifold
+from memolib.manifolds import EXAMPLE, SphereManifold
 from memolib.networks import ResidualMLP
 from memolib.points import add_noise
 from memolib.training import train
 
-LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
+LAW = SphereManifold(EXAMPLE)
 SIGMAS = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 STOPS = (5, 20, 60, 300, 1_800)  # seconds
 SIZES = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000)

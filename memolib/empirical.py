@@ -51,7 +51,7 @@ def plain(
         ``Weighted``; on the way to it an array of n N d numbers is made.
 
     Chapter:
-        ``diffusion/empirical_score``
+        ``diffusion/empirical_score``.
     """
     return _sums(_exponents(x, data, t, log_prior), data)
 
@@ -78,6 +78,9 @@ class Averages(Denoiser):
 
     A child gives ``ln sum exp(E_i)`` and the mean of the data by ``_attend(x, t)``, the sum of the
     squared weights by ``_participation(x, t)``; the shape (N, d) of its data; and any ``prior``.
+
+    Chapter:
+        ``diffusion/empirical_score``.
     """
 
     shape: tuple[int, int]
@@ -130,11 +133,11 @@ class Empirical(Averages):
             1 (to 1e-9).
 
     Chapter:
-        ``diffusion/empirical_score``
+        ``diffusion/empirical_score``.
 
     Example:
         >>> import torch
-        >>> from memolib.empirical import Empirical
+        >>> from memolib import Empirical
         >>> D = Empirical([[1.0, 0.0], [-1.0, 0.0]])
         >>> x = torch.tensor([[0.1, 0.0]])
         >>> D(x, t=10.0), D(x, t=0.01)  # much noise: the mean of the data; little: the nearest

@@ -1,12 +1,17 @@
-"""House style of figures and tables: phone-sized, colour-blind safe, the same bytes each run."""
+"""House style of figures and tables, and what is read off curves and repetitions.
+
+Figures are phone-sized, colour-blind safe, and the same bytes each run.
+"""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from memolib._extras import extra
 from memolib._files import printable
+from memolib._validate import real, real_array
 
 with extra("book"):
     import matplotlib.pyplot as plt
@@ -86,28 +91,86 @@ def show_images(
             ax.spines[side].set_visible(True)
 
 
-def mean_and_error(values: ArrayLike, axis: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Give mean and standard error over independent repetitions: a symbol and its error bar.
+class MeanAndError(NamedTuple):
+    """A mean and its standard error: a symbol and its error bar.
+
+    Attributes:
+        mean: over repetitions, in the unit of the values.
+        error: its standard error, of the same shape and unit.
+    """
+
+    mean: np.ndarray
+    error: np.ndarray
+
+
+def mean_and_error(values: ArrayLike, axis: int = 0) -> MeanAndError:
+    """Give mean and standard error over independent repetitions.
 
     Args:
         values: one entry for each repetition along ``axis``, two or more.
         axis: of the repetitions.
 
     Returns:
-        Both, each of the shape without that axis, in the unit of the values.
+        ``MeanAndError``, both of the shape without that axis.
 
     Raises:
         ValueError: for fewer than two repetitions.
 
     Chapter:
         ``reference/contributing``.
+
+    Example:
+        >>> from memolib.plots import mean_and_error
+        >>> mean, error = mean_and_error([[1.0, 5.0], [3.0, 5.0]])
+        >>> mean.tolist(), error.tolist()
+        ([2.0, 5.0], [1.0, 0.0])
     """
     values = np.asarray(values)
     n = values.shape[axis] if values.ndim else 1
     if n < 2:
         raise ValueError(f"values has {n} repetition along axis {axis}; allowed are two or more")
     error = values.std(axis=axis, ddof=1) / np.sqrt(n)
-    return values.mean(axis=axis), error
+    return MeanAndError(values.mean(axis=axis), error)
+
+
+def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
+    """Where a curve crosses a level, by interpolation that is linear in ln x.
+
+    Args:
+        x: abscissae, such as noise variances or numbers of data, above 0, growing or falling, shape
+            (K,).
+        y: the curve there, shape (K,); it may rise or fall.
+        level: to cross, in the unit of y.
+
+    Returns:
+        The x of the first crossing in the order given; nan where there is none between two of them.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Chapter:
+        ``networks/data_and_capacity``.
+
+    Example:
+        >>> from memolib.plots import crossing
+        >>> round(crossing([1, 100, 1_000], [0.9, 0.1, 0.0], 0.5), 9)  # halfway in ln x
+        10.0
+        >>> crossing([1, 100], [0.9, 0.6], 0.5)
+        nan
+    """
+    log_x = np.log(real_array("x", x, minimum=0, strict=True))
+    above = real_array("y", y) - real("level", level)
+    if log_x.ndim != 1 or len(log_x) < 2 or above.shape != log_x.shape:
+        given = f"x has shape {log_x.shape} and y {above.shape}"
+        raise ValueError(f"{given}; allowed is (K,) for both, with K at least 2")
+    steps = np.diff(log_x)
+    if not ((steps > 0).all() or (steps < 0).all()):
+        raise ValueError("x is neither growing nor falling; allowed is one of them")
+    (found,) = np.nonzero(np.diff(np.sign(above)))
+    if not len(found):
+        return np.nan
+    k = found[0]
+    return float(np.exp(log_x[k] + steps[k] * above[k] / (above[k] - above[k + 1])))
 
 
 def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:

@@ -83,7 +83,7 @@ def add_noise(y: TensorLike, t: float, seed: Seed = None) -> torch.Tensor:
     return y + t**0.5 * gaussian(*y.shape, seed=generator(seed, "add_noise")).to(y)
 
 
-def points(
+def points_of_kind(
     kind: str,
     data: TensorLike,
     t: float,
@@ -116,10 +116,10 @@ def points(
         ``diffusion/empirical_score``.
 
     Example:
-        >>> from memolib.points import points
+        >>> from memolib.points import points_of_kind
         >>> data = [[1.0, 0.0], [0.0, 1.0]]
-        >>> points("B", data, t=0.1, n=1).tolist(), points("O", data, t=0.1, n=1).tolist()
-        ([[1.0, 0.0]], [[0.0, 0.0]])
+        >>> [points_of_kind(kind, data, t=0.1, n=1).tolist() for kind in "BO"]
+        [[[1.0, 0.0]], [[0.0, 0.0]]]
     """
     data = as_points("data", data)
     t = as_noise(t)

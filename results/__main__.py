@@ -93,9 +93,9 @@ def told(name: str, states: list) -> list[str]:
 
 
 def verify(chosen: list[str], everything: bool) -> int:
-    """Verify experiments, each in a process of its own; gives the number of failures.
+    """Verify experiments, and give the number of failures.
 
-    So its stamp names its own modules.
+    Each has a process of its own, so that its stamp names its own modules.
     """
     if len(chosen) > 1:
         command = [sys.executable, "-m", "results", "verify", *(["--all"] if everything else [])]
@@ -134,10 +134,8 @@ def make(name: str, entries: list[str], again: bool, seconds: float) -> int:
     stored, bad, start = experiment(name), 0, time.monotonic()
     wanted = [c for c in stored.configurations if set(entries) <= set(words(c).split())]
     if not wanted:
-        sys.exit(
-            f"{' '.join(entries)} is no configuration of {name}; "
-            f"allowed are {[*map(words, stored.configurations)]}"
-        )
+        allowed = [*map(words, stored.configurations)]
+        sys.exit(f"{' '.join(entries)} is no configuration of {name}; allowed are {allowed}")
     for configuration in wanted:
         state = stored.state(configuration)
         if (state.name in ("fresh", "suspect") and not again) or time.monotonic() - start > seconds:

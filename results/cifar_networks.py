@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from memolib import checkpoints, datasets
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import UNet
 from memolib.training import WINDOWS, Trained, train
 from results._stored import Experiment, Leaves, save_arrays
@@ -48,7 +48,8 @@ def run(N: int, seed: int) -> dict:
     ends = generated(D, y, seed, MADE)
     near = y[torch.cdist(ends[:6], y).argmin(dim=1)]
     save_arrays(STORED.path(place, ".npz"), images=grey(ends), nearest=grey(near))
-    ratio, level = nearest_ratio(ends, y), nearest_ratio(fresh, y).quantile(0.01)
+    ratio = nearest_ratio(ends, y)
+    level = copy_threshold(y, fresh)
     how = {
         "training_seconds": round(made.seconds, 1),
         "parameters": D.size,

@@ -1,6 +1,7 @@
-"""What is exact beside the grid of networks: empirical and population denoisers, by seed.
+"""What is exact beside the grid of networks, by seed of the data.
 
-Traces of their Jacobians at the networks' points, copies and likeness of what they generate.
+Empirical and population denoisers: traces of their Jacobians at the networks' points, copies and
+likeness of what they generate.
 """
 
 from memolib.empirical import Empirical

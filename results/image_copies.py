@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from memolib.checkpoints import load
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copies, copy_threshold, nearest_ratio
 from results import cifar_networks, image_networks
 from results._stored import Experiment, Leaves, save_arrays
 from results.image_networks import grey
@@ -28,11 +28,6 @@ SHOWN = {
 }  # keeps the first training image too, for pages that look from there
 COMPONENTS = 10, 20, 40
 K = 20  # components of hybrids, and of the partial copies that are kept
-
-
-def copies(x: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
-    """Which of x are nearer to a datum, in d1/d2, than all but a hundredth of fresh images."""
-    return nearest_ratio(x, data) < nearest_ratio(fresh, data).quantile(0.01)
 
 
 def nearest(x: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
@@ -49,16 +44,14 @@ def shares(
     components and in the rest.
     """
     whole = copies(made, data, fresh)
-    same = nearest(made @ axes[:K].T, data @ axes[:K].T) == nearest(
-        made @ axes[K:].T, data @ axes[K:].T
-    )
-    found = {"copies": float(whole.double().mean()), "same": float(same[~whole].double().mean())}
+    leading, rest = axes[:K].T, axes[K:].T
+    same = nearest(made @ leading, data @ leading) == nearest(made @ rest, data @ rest)
+    found = {"copies": float(whole.mean()), "same": float(same[whole == 0].double().mean())}
     for k in COMPONENTS:
-        part = copies(made @ axes[:k].T, data @ axes[:k].T, fresh @ axes[:k].T)
-        found |= {
-            f"copies in {k}": float(part.double().mean()),
-            f"only in {k}": float((part & ~whole).double().mean()),
-        }
+        P = axes[:k].T
+        part = copies(made @ P, data @ P, fresh @ P)
+        found[f"copies in {k}"] = float(part.mean())
+        found[f"only in {k}"] = float((part * (1 - whole)).mean())
     return {name: round(v, 4) for name, v in found.items()}
 
 
@@ -67,27 +60,26 @@ def hybrids(
 ) -> dict[str, float]:
     """Shares of hybrids found as copies as a whole, in K components, and as partial ones.
 
-    With how many there are.
-
-    Exact ones have the components of training images and the rest of other training images
-    ("training") or of test images ("test"); "made" ones those of the generated images that are
-    copies as a whole, and the rest of test images. "same": the share whose nearest training image
-    is the same in the K components and in the rest.
+    With how many there are. Exact ones have the components of training images and the rest of other
+    training images ("training") or of test images ("test"); "made" ones those of the generated
+    images that are copies as a whole, and the rest of test images. "same": the share whose nearest
+    training image is the same in the K components and in the rest.
     """
-    P, inside = axes[:K].T, axes[:K].T @ axes[:K]
-    level, other, found = fresh[:1_000], fresh[1_000:], {}
+    P, rest = axes[:K].T, axes[K:].T
+    level, other = fresh[:1_000], fresh[1_000:]
+    found = {}
     lead = data[torch.arange(200) % len(data)]
-    made = made[copies(made, data, level)]
+    made = made[copies(made, data, level) > 0]
     cases = {"training": (lead, data[(torch.arange(200) % len(data) + 1) % len(data)])}
     cases |= {"test": (lead, other[:200]), "made": (made, other[: len(made)])}
     for name, (a, b) in cases.items():
         found[f"{name} number"] = len(a)
         if len(a):
-            x = b + (a - b) @ inside
+            x = b + (a - b) @ (P @ P.T)
             whole = copies(x, data, level)
             part = copies(x @ P, data @ P, level @ P)
-            same = nearest(x @ P, data @ P) == nearest(x @ axes[K:].T, data @ axes[K:].T)
-            values = {"copies": whole, "in": part, "only in": part & ~whole, "same": same}
+            same = nearest(x @ P, data @ P) == nearest(x @ rest, data @ rest)
+            values = {"copies": whole, "in": part, "only in": part * (1 - whole), "same": same}
             found |= {f"{name} {k}": round(float(v.double().mean()), 4) for k, v in values.items()}
     return found
 
@@ -95,28 +87,23 @@ def hybrids(
 def partial(
     made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
 ) -> tuple[list, np.ndarray]:
-    """The partial copies in K components, and each beside its nearest there and as a whole.
-
-    Shape (n, 3, d).
+    """The partial copies in K components, and images: each beside its nearest there and as a whole.
 
     A row a copy: d1/d2 over its threshold in the components ("in"), as a whole and in the rest, and
-    whether the nearest as a whole and in the rest is that in the components.
+    whether the nearest as a whole and in the rest is that in the components. Images have shape (n,
+    3, d).
     """
     P, d = axes[:K].T, len(axes)
-    found = copies(made @ P, data @ P, fresh @ P) & ~copies(made, data, fresh)
-    x, places, near, rows = (
-        made[found],
-        {"in": P, "whole": torch.eye(d), "rest": axes[K:].T},
-        {},
-        [],
-    )
+    inside, whole = copies(made @ P, data @ P, fresh @ P), copies(made, data, fresh)
+    x = made[(inside > 0) & (whole == 0)]
+    places = {"in": P, "whole": torch.eye(d), "rest": axes[K:].T}
+    near, rows = {}, []
     if not len(x):
         return rows, np.zeros((0, 3, d))
     for place, basis in places.items():
         near[place] = nearest(x @ basis, data @ basis)
-        ratio = nearest_ratio(x @ basis, data @ basis) / nearest_ratio(
-            fresh @ basis, data @ basis
-        ).quantile(0.01)
+        ratio = nearest_ratio(x @ basis, data @ basis)
+        ratio = ratio / copy_threshold(data @ basis, fresh @ basis)
         same = (near[place] == near["in"]).tolist()
         rows.append(
             [
@@ -175,9 +162,8 @@ def smoothed(N: int, seed: int) -> dict:
     for kind, treat in (("as made", lambda x: x), ("smoothed", lambda x: D(x, SIGMA**2))):
         level = treat(fresh[::2])
         for name, x in (("", made), ("test ", fresh[1::2])):
-            found[f"{name}{kind}"] = round(
-                float(copies(treat(x), known[:N], level).double().mean()), 4
-            )
+            share = copies(treat(x), known[:N], level).mean()
+            found[f"{name}{kind}"] = round(float(share), 4)
     return found
 
 
@@ -209,8 +195,9 @@ def witness(name: str, N: int, seed: int) -> list[Leaves]:
     else:
         found = {"nearest": grey(data[nearest(made[:6], data)]) / 255, "made": {}}
         for k in COMPONENTS:
-            part = copies(made @ V[:k].T, data @ V[:k].T, fresh[:1_000] @ V[:k].T)
-            found["made"][f"copies in {k}"] = float(part.double().mean())
+            P = V[:k].T
+            part = copies(made @ P, data @ P, fresh[:1_000] @ P)
+            found["made"][f"copies in {k}"] = float(part.mean())
     first = (
         {"first": grey(known[:1]) / 255} if SHOWN == {"name": name, "N": N, "seed": seed} else {}
     )

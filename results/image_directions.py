@@ -5,14 +5,14 @@ of the network with most images, and along each the answer of the others, v'Gv, 
 empirical denoiser, and the variance of all data.
 """
 
+from pathlib import Path
+
 import numpy as np
-import torch
-from torch.func import jvp, vmap
 
 from memolib.checkpoints import load
 from memolib.empirical import Empirical
 from memolib.points import add_noise
-from memolib.spectra import leading
+from memolib.spectra import along, leading
 from results import image_networks
 from results._stored import Experiment, Leaves
 from results.image_networks import images
@@ -27,15 +27,7 @@ SIGMAS, POINTS, K = (0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8), 8, 40
 EXACT = 200
 
 
-def along(denoiser, x: torch.Tensor, t: float, V: torch.Tensor) -> torch.Tensor:
-    """Answers v'Gv at a point, for the columns of V."""
-    if hasattr(denoiser, "jacobian"):
-        return (V * (denoiser.jacobian(x[None], t)[0] @ V)).sum(dim=0)
-    push = vmap(lambda v: jvp(lambda z: denoiser(z[None], t)[0], (x,), (v,))[1], 1, 1)
-    return (V * push(V)).sum(dim=0)
-
-
-def weights(name: str, N: int, seed: int):
+def weights(name: str, N: int, seed: int) -> Path:
     """File of a stored network."""
     return image_networks.STORED.path({"name": name, "N": N, "seed": seed}, ".safetensors")
 
@@ -50,15 +42,14 @@ def directions(name: str, seed: int, sigmas: tuple[float, ...], points: int) -> 
     for sigma in sigmas:
         for kind, y in (("A", known[:POINTS]), ("C", fresh[:POINTS])):
             for i, x in enumerate(add_noise(y, sigma**2, seed=np.random.default_rng(5))[:points]):
-                V = leading(reference, x[None], sigma**2, K, seed=np.random.default_rng(0)).vectors[
-                    0
-                ]
+                rng = np.random.default_rng(0)
+                V = leading(reference, x[None], sigma**2, K, seed=rng).vectors[0]
                 row = {"seed": seed, "kind": kind, "sigma": sigma, "point": i}
                 found = {"variance": (centred @ V).square().mean(dim=0)}
-                found |= {N: along(D, x, sigma**2, V) for N, D in denoisers.items()}
-                rows.append(
-                    row | {k: [round(v, 3) for v in values.tolist()] for k, values in found.items()}
-                )
+                found |= {N: along(D, x[None], sigma**2, V)[0] for N, D in denoisers.items()}
+                for key, values in found.items():
+                    row[key] = [round(v, 3) for v in values.tolist()]
+                rows.append(row)
     return rows
 
 

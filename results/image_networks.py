@@ -10,7 +10,7 @@ import torch
 
 from memolib import checkpoints, datasets
 from memolib.denoisers import Denoiser
-from memolib.memorization import nearest_ratio
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import UNet
 from memolib.points import add_noise, gaussian
 from memolib.sampling import probability_flow
@@ -39,7 +39,7 @@ def images(name: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def spectra(
     denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS
 ) -> dict:
-    """Eigenvalues of the Jacobian's symmetric part by point and noise; medians of its asymmetry."""
+    """Eigenvalues of the Jacobian's symmetric part at each point and noise; median asymmetry."""
     values, uneven = {}, {}
     for t in times:
         for kind, x in (("A", known), ("C", fresh)):
@@ -82,10 +82,8 @@ def run(name: str, N: int, seed: int) -> dict:
     D = D.to(DEVICE)
     ends = generated(D, y, seed, MADE)
     save_arrays(STORED.path(place, ".npz"), images=grey(ends[:KEPT]))
-    threshold, ratio = (
-        float(nearest_ratio(fresh.to(DEVICE), y).quantile(0.01)),
-        nearest_ratio(ends, y),
-    )
+    threshold = float(copy_threshold(y, fresh.to(DEVICE)))
+    ratio = nearest_ratio(ends, y)
     how = {"device": here(), "torch": torch.__version__, "training_seconds": round(made.seconds, 1)}
     how |= {"parameters": D.size, "steps": STEPS, "batch": BATCH}
     found = {"losses": [float(f"{v:.4g}") for v in made.losses[:, 0]], "threshold": threshold}
@@ -99,14 +97,11 @@ def run(name: str, N: int, seed: int) -> dict:
 def from_weights(
     D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int
 ) -> list[Leaves]:
-    """What a witness reads from stored weights.
-
-    Spectra at two points, threshold, six images and their ratios.
-    """
+    """What is read from stored weights: spectra at two points, threshold, six images, ratios."""
     at, y = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1), known[:N]
     read = {kind: {2: {0: at[kind][0][0]}} for kind in "AC"}
     if N <= 5_000:  # else it takes minutes
-        read["threshold"] = float(nearest_ratio(fresh, y).quantile(0.01))
+        read["threshold"] = float(copy_threshold(y, fresh))
     ends = generated(D, y, seed, 6)
     made = {
         "images": dict(enumerate(grey(ends) / 255)),

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from memolib.empirical import Empirical
-from memolib.manifolds import SphereManifold
-from memolib.memorization import nearest_ratio
+from memolib.manifolds import EXAMPLE, SphereManifold
+from memolib.memorization import copy_threshold, nearest_ratio
 from memolib.networks import ResidualMLP
 from memolib.points import add_noise
 from memolib.sampling import probability_flow
@@ -24,7 +24,7 @@ from memolib.sweeps import grid
 from memolib.training import Trained, train
 from results._stored import FOLDER, Experiment, Leaves, here
 
-LAW = SphereManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2)
+LAW = SphereManifold(EXAMPLE)
 GROUPS = {"high": slice(0, 2), "low": slice(2, 7), "thin": slice(7, 30)}
 SIZES = 10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000
 WIDTHS, SEEDS = (32, 64, 128, 256, 512), tuple(range(5))
@@ -47,18 +47,15 @@ def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
 
 
 def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Mean traces of the Jacobian by group of directions, kind of point and noise.
+    """Traces of the Jacobian in each group of directions, by kind of point and noise.
 
-    With medians, and the asymmetry.
+    Means and medians, and the median asymmetry.
     """
     out = {}
     for t in TIMES:
         seen = looks(y, t, seed)
-        G = (
-            jacobian(denoiser, torch.cat(list(seen.values())).to(device_of(denoiser)), t)
-            .double()
-            .cpu()
-        )
+        x = torch.cat(list(seen.values())).to(device_of(denoiser))
+        G = jacobian(denoiser, x, t).double().cpu()
         for kind, part in zip(seen, G.split([len(x) for x in seen.values()]), strict=True):
             diagonal = part.diagonal(dim1=1, dim2=2)
             for name, group in GROUPS.items():
@@ -77,8 +74,9 @@ def generated(denoiser) -> torch.Tensor:
 
 @cache
 def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]:
-    """Exact answers at points A and C by noise, and generated points: data sets of a seed."""
-    data, made = sample(seed), {"population ends": generated(LAW).float()}
+    """Exact answers at points A and C at each noise, and generated points, of a seed's data."""
+    data = sample(seed)
+    made = {"population ends": generated(LAW).float()}
     for N in sizes:
         y = data[:N]
         for name, limit in (("population", LAW), ("empirical", Empirical(y))):
@@ -109,10 +107,10 @@ def distances(
 
 
 def copies(ends: torch.Tensor, y: torch.Tensor, threshold: float) -> dict[str, float]:
-    """Share of generated points nearer to a training point than all but a hundredth of fresh ones.
+    """Share of generated points that are copies: d1/d2 is below the threshold.
 
-    By d1/d2. Points that run away, further than twice the farthest of the data, are counted as lost
-    and left out.
+    Points that run away, further than twice the farthest of the data, are counted as lost and left
+    out.
     """
     kept = ends[ends.norm(dim=1) < 2]  # of norm 1 are the data
     ratio = nearest_ratio(kept, y)
@@ -143,11 +141,10 @@ def trained(width: int, members: list[tuple[int, int]], stop: int) -> Trained:
 
 
 def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
-    """What is read from the networks by seed, size and mark, and by size and mark."""
-    sizes, seeds = (
-        tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True)
-    )
-    known, found = {seed: limits(seed, sizes) for seed in seeds}, {}
+    """What is read from the networks after each mark, by seed, size and mark; by size and mark."""
+    seeds, sizes = (tuple(dict.fromkeys(some)) for some in zip(*members, strict=True))
+    known = {seed: limits(seed, sizes) for seed in seeds}
+    found = {}
     for mark, denoisers in made.snapshots.items():
         ends = {}
         for (seed, N), denoiser in zip(members, denoisers, strict=True):
@@ -206,11 +203,8 @@ def witness(width: int) -> list[Leaves]:
 
 def threshold(y: torch.Tensor, seed: int) -> float:
     """First percentile of d1/d2 of fresh points."""
-    return float(
-        nearest_ratio(LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed)), y).quantile(
-            0.01
-        )
-    )
+    fresh = LAW.sample(5_000, seed=np.random.default_rng(40_000 + seed))
+    return float(copy_threshold(y, fresh))
 
 
 def device_of(denoiser) -> str:

@@ -67,14 +67,20 @@ EXERCISES = {
         _circle,
         _point,
         {
-            "along and across are exchanged: R rho/|x| belongs to the direction of the circle.": lambda x, radius, t: (
+            (
+                "along and across are exchanged: R rho/|x| belongs to the direction of the circle."
+            ): lambda x, radius, t: (
                 np.trace(_circle(x, radius, t)) * np.eye(2) - _circle(x, radius, t)
             ),
-            "is this the limit of small noise? Here t is finite, and rho below 1.": lambda x, radius, t: (
+            (
+                "is this the limit of small noise? Here t is finite, and rho below 1."
+            ): lambda x, radius, t: (
                 radius / np.linalg.norm(x) * (np.eye(2) - np.outer(x, x) / (x @ x))
                 + t * np.outer(x, x) / (x @ x) ** 2 / 2
             ),
-            "G across the circle is not 0: the radius moves the answer a little.": lambda x, radius, t: (
+            (
+                "G across the circle is not 0: the radius moves the answer a little."
+            ): lambda x, radius, t: (
                 (_circle(x, radius, t) @ [-x[1], x[0]])[:, None]
                 @ np.array([[-x[1], x[0]]])
                 / (x @ x)
@@ -113,9 +119,9 @@ EXERCISES = {
             "the dimension is m, that of z, not that of the space.": lambda z, F, N: _time(
                 _log_p(z, F), len(F), N
             ),
-            "this is the same everywhere: the Gaussian factor exp(-|z|^2/2) is missing.": lambda z, F, N: (
-                _time(_log_p(0 * z, F), len(z), N)
-            ),
+            (
+                "this is the same everywhere: the Gaussian factor exp(-|z|^2/2) is missing."
+            ): lambda z, F, N: _time(_log_p(0 * z, F), len(z), N),
             "the factor 1/(2 pi e) is missing.": lambda z, F, N: (
                 2 * np.pi * np.e * _time(_log_p(z, F), len(z), N)
             ),
@@ -131,8 +137,10 @@ EXERCISES = {
             "the weights have the ratio upside down.": lambda x, y, log_ratio, t: _average(
                 x, y, -log_ratio, t
             ),
-            "the error is that of the mean: weights squared, sum w^2 (y - D)^2.": lambda x, y, log_ratio, t: (
-                np.stack([_average(x, y, log_ratio, t)[0], _spread(x, y, log_ratio, t)])
+            (
+                "the error is that of the mean: weights squared, sum w^2 (y - D)^2."
+            ): lambda x, y, log_ratio, t: np.stack(
+                [_average(x, y, log_ratio, t)[0], _spread(x, y, log_ratio, t)]
             ),
             "the exponent is |x-y|^2/2t; is t the variance here?": lambda x, y, log_ratio, t: (
                 _average(x, y, log_ratio, t**2)

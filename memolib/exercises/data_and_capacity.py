@@ -67,21 +67,25 @@ EXERCISES = {
         _copies,
         _generated,
         {
-            "the threshold is the first percentile of the fresh points, not of the generated ones.": (
+            (
+                "the threshold is the first percentile of the fresh points, not of "
+                "the generated ones."
+            ): (
                 lambda made, fresh, data: np.mean(
                     _ratio(made, data) < np.quantile(_ratio(made, data), 0.01)
                 )
             ),
-            "is this the smallest ratio of the fresh points, or the median? The first percentile is asked for.": (
-                lambda made, fresh, data: _copies(made, fresh, data, level=0.5)
-            ),
+            (
+                "is this the smallest ratio of the fresh points, or the median? "
+                "The first percentile is asked for."
+            ): (lambda made, fresh, data: _copies(made, fresh, data, level=0.5)),
             "a copy has a *small* ratio.": lambda made, fresh, data: 1 - _copies(made, fresh, data),
             "a share, not a number of points.": lambda made, fresh, data: (
                 len(made) * _copies(made, fresh, data)
             ),
-            "this is the threshold; the share of generated points below it is asked for.": lambda made, fresh, data: (
-                np.quantile(_ratio(fresh, data), 0.01)
-            ),
+            (
+                "this is the threshold; the share of generated points below it is asked for."
+            ): lambda made, fresh, data: np.quantile(_ratio(fresh, data), 0.01),
         },
     ),
     "cap-crossing": Exercise(
@@ -104,9 +108,10 @@ EXERCISES = {
         _exponent,
         _onsets,
         {
-            "this is the standard deviation over seeds; that of the mean is smaller by the root of their number.": (
-                lambda N, steps: _exponent(N, steps) * [1, steps.shape[1] ** 0.5]
-            ),
+            (
+                "this is the standard deviation over seeds; that of the mean is "
+                "smaller by the root of their number."
+            ): (lambda N, steps: _exponent(N, steps) * [1, steps.shape[1] ** 0.5]),
             "standard deviation with ddof=1: the mean was estimated from the same seeds.": (
                 lambda N, steps: _exponent(N, steps) * [1, (1 - 1 / steps.shape[1]) ** 0.5]
             ),

@@ -58,9 +58,10 @@ EXERCISES = {
         _found,
         _scores,
         {
-            "this is the threshold's share of the training points: take the quantile of the fresh ones.": (
-                lambda seen, fresh, accused: np.mean(seen > np.quantile(seen, 1 - accused))
-            ),
+            (
+                "this is the threshold's share of the training points: take the "
+                "quantile of the fresh ones."
+            ): (lambda seen, fresh, accused: np.mean(seen > np.quantile(seen, 1 - accused))),
             "this accuses all but the stated share: the threshold is the quantile 1 - accused.": (
                 lambda seen, fresh, accused: np.mean(seen > np.quantile(fresh, accused))
             ),
@@ -89,9 +90,9 @@ EXERCISES = {
                 (variances / (variances + t)).sum()
                 + (_flipd(x, variances, t) - (variances / (variances + t)).sum()) / t
             ),
-            "this is the average over data points; the answer at each point is asked for.": lambda x, variances, t: (
-                np.full(len(x), (1 - (t / (variances + t)) ** 2).sum())
-            ),
+            (
+                "this is the average over data points; the answer at each point is asked for."
+            ): lambda x, variances, t: np.full(len(x), (1 - (t / (variances + t)) ** 2).sum()),
             "D - x is -(1-g) x, not -g x.": lambda x, variances, t: (
                 (variances / (variances + t)).sum()
                 + ((variances / (variances + t)) ** 2 * x**2).sum(axis=1) / t
@@ -104,16 +105,13 @@ EXERCISES = {
         {
             "this is one over the dimension.": lambda y: 1 / _two_nearest(y),
             "the nearest point is the point itself, at distance 0; leave it out.": lambda y: 0.0,
-            "these are the ratios of squared distances; their logarithms are twice as large.": lambda y: (
-                _two_nearest(y) / 2
-            ),
-            "average the logarithms, then invert; this averages the inverse logarithms.": lambda y: (
-                np.mean(
-                    1
-                    / np.log(
-                        np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T)
-                    )
-                )
+            (
+                "these are the ratios of squared distances; their logarithms are twice as large."
+            ): lambda y: _two_nearest(y) / 2,
+            (
+                "average the logarithms, then invert; this averages the inverse logarithms."
+            ): lambda y: np.mean(
+                1 / np.log(np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T))
             ),
             "this is the mean of d2/d1 without the logarithm.": lambda y: np.mean(
                 np.divide(*np.sort(np.linalg.norm(y[:, None] - y, axis=2))[:, 2:0:-1].T)
@@ -124,13 +122,16 @@ EXERCISES = {
         _shows,
         _training,
         {
-            "this is the weight of all others; the own one is asked for.": lambda y, variances, t, N: (
-                1 - _shows(y, variances, t, N)
-            ),
+            (
+                "this is the weight of all others; the own one is asked for."
+            ): lambda y, variances, t, N: 1 - _shows(y, variances, t, N),
             "the others are N - 1, not N.": lambda y, variances, t, N: _shows(
                 y, variances, t, N + 1
             ),
-            "this is the weight at a noisy point, on average: here x = y, so that no |xi|^2 is subtracted.": (
+            (
+                "this is the weight at a noisy point, on average: here x = y, so "
+                "that no |xi|^2 is subtracted."
+            ): (
                 lambda y, variances, t, N: (
                     1
                     / (
@@ -150,9 +151,9 @@ EXERCISES = {
                     * np.exp(-(np.log1p(variances / t).sum() + (y**2 / variances).sum(axis=1)) / 2)
                 )
             ),
-            "this is the ratio of the weights; the own weight is ratio/(1 + ratio).": lambda y, variances, t, N: (
-                1 / (1 / _shows(y, variances, t, N) - 1)
-            ),
+            (
+                "this is the ratio of the weights; the own weight is ratio/(1 + ratio)."
+            ): lambda y, variances, t, N: 1 / (1 / _shows(y, variances, t, N) - 1),
         },
     ),
 }

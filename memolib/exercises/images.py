@@ -68,7 +68,10 @@ EXERCISES = {
         _kept,
         _jacobians,
         {
-            "this is the ratio of the traces over all directions; one number for each is asked for.": (
+            (
+                "this is the ratio of the traces over all directions; one number "
+                "for each is asked for."
+            ): (
                 lambda G, reference, V: np.full(
                     V.shape[1], np.trace(V.T @ G @ V) / np.trace(V.T @ reference @ V)
                 )
@@ -86,9 +89,10 @@ EXERCISES = {
         _trace,
         _signs,
         {
-            "this is the standard deviation of one probe; that of the mean is smaller by the root of their number.": (
-                lambda product, probes: _trace(product, probes) * [1, len(probes) ** 0.5]
-            ),
+            (
+                "this is the standard deviation of one probe; that of the mean is "
+                "smaller by the root of their number."
+            ): (lambda product, probes: _trace(product, probes) * [1, len(probes) ** 0.5]),
             "standard deviation with ddof=1: the mean was estimated from the same probes.": (
                 lambda product, probes: _trace(product, probes) * [1, (1 - 1 / len(probes)) ** 0.5]
             ),
@@ -104,7 +108,10 @@ EXERCISES = {
         _prominent,
         _images,
         {
-            "these are all copies in the prominent components; leave out those that are copies as a whole.": (
+            (
+                "these are all copies in the prominent components; leave out those "
+                "that are copies as a whole."
+            ): (
                 lambda made, fresh, data, k: _prominent(
                     made, fresh, data, k, lambda prominent, whole: prominent
                 )
@@ -117,10 +124,10 @@ EXERCISES = {
                     made, fresh, data, k, lambda prominent, whole: whole & ~prominent
                 )
             ),
-            "these are the first k coordinates, not the principal components.": lambda made, fresh, data, k: (
-                np.mean(
-                    _copies(made[:, :k], fresh[:, :k], data[:, :k]) & ~_copies(made, fresh, data)
-                )
+            (
+                "these are the first k coordinates, not the principal components."
+            ): lambda made, fresh, data, k: np.mean(
+                _copies(made[:, :k], fresh[:, :k], data[:, :k]) & ~_copies(made, fresh, data)
             ),
             "the threshold in the components is that of fresh images in the components.": (
                 lambda made, fresh, data, k: np.mean(

@@ -63,9 +63,9 @@ EXERCISES = {
         _coefficients,
         _noise,
         {
-            "is data_std squared where it should be? It is s_y, and s_y^2 a variance.": lambda t, data_std: (
-                _coefficients(t, data_std**0.5)
-            ),
+            (
+                "is data_std squared where it should be? It is s_y, and s_y^2 a variance."
+            ): lambda t, data_std: _coefficients(t, data_std**0.5),
             "is t squared? It is the variance of the noise already.": lambda t, data_std: (
                 _coefficients(t**2, data_std)
             ),
@@ -84,9 +84,9 @@ EXERCISES = {
         _levels,
         _uniform,
         {
-            "these are log-uniform, but not stratified: the k-th must lie in the k-th part.": lambda u, low, high: (
-                low * (high / low) ** u
-            ),
+            (
+                "these are log-uniform, but not stratified: the k-th must lie in the k-th part."
+            ): lambda u, low, high: low * (high / low) ** u,
             "these are stratified in t; the parts are equal in ln t.": lambda u, low, high: (
                 low + (high - low) * (np.arange(len(u)) + u) / len(u)
             ),
@@ -125,7 +125,9 @@ EXERCISES = {
             "take the root: a distance, not its square.": lambda answer, x, y, t: (
                 _distance(answer, x, y, t) ** 2
             ),
-            "the unit is what the exact denoiser removes, |D - x|, not |D|.": lambda answer, x, y, t: (
+            (
+                "the unit is what the exact denoiser removes, |D - x|, not |D|."
+            ): lambda answer, x, y, t: (
                 _distance(answer, x, y, t)
                 * np.linalg.norm(_exact(x, y, t) - x)
                 / np.linalg.norm(_exact(x, y, t))
@@ -136,9 +138,9 @@ EXERCISES = {
                     / np.linalg.norm(_exact(x, y, t) - x, axis=1)
                 )
             ),
-            "the exponent is |x-y|^2/2t; is the 2 there, and t a variance?": lambda answer, x, y, t: (
-                _distance(answer, x, y, t / 2)
-            ),
+            (
+                "the exponent is |x-y|^2/2t; is the 2 there, and t a variance?"
+            ): lambda answer, x, y, t: _distance(answer, x, y, t / 2),
             "this is the distance to x itself.": lambda answer, x, y, t: (
                 np.linalg.norm(answer - x) / np.linalg.norm(_exact(x, y, t) - x)
             ),

@@ -7,13 +7,20 @@ chart of few coordinates is exact by quadrature; with many it is averaged by imp
 with a stated error.
 """
 
+import numpy as np
+
 from memolib.manifolds.chart import ChartManifold, Tangent
 from memolib.manifolds.hidden import HiddenManifold, Posterior
 from memolib.manifolds.linear import LinearManifold, random_rotation
 from memolib.manifolds.mixture import GaussianMixture
 from memolib.manifolds.sphere import SphereManifold
 
+# The book's example: variances of 30 directions, two of high, five of low variance, the rest thin.
+EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
+EXAMPLE.setflags(write=False)
+
 __all__ = [
+    "EXAMPLE",
     "ChartManifold",
     "GaussianMixture",
     "HiddenManifold",

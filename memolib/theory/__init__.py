@@ -11,13 +11,14 @@ C, a fresh noisy point. Sources: Achilli et al., arXiv 2410.08727 (the paper); B
 de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the chapters named.
 """
 
+from memolib.theory._shared import Estimate
 from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
     condensed_participation,
+    entropy_at,
     information,
     information_density,
-    level_entropy,
     local_collapse_time,
     own_weight,
 )
@@ -49,17 +50,18 @@ from memolib.theory.speciation import (
 )
 
 __all__ = [
+    "Estimate",
     "clone_agreement",
     "collapse_time",
     "collapse_time_at",
     "condensed_participation",
+    "entropy_at",
     "gaussian_collapse_time",
     "gaussian_loss_time",
     "information",
     "information_density",
     "jacobian_density",
     "law_limit",
-    "level_entropy",
     "local_collapse_time",
     "loss_fresh",
     "loss_noisy",

@@ -1,7 +1,7 @@
 """Argument checks, formulas for any scale and the root finder that these modules share."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
@@ -11,6 +11,18 @@ from memolib._validate import ArrayLike, finite, real, real_array
 FloatArray = np.ndarray
 SMALLEST = np.log(np.finfo(float).tiny)
 LARGEST = np.log(np.finfo(float).max)
+
+
+class Estimate(NamedTuple):
+    """What an average over random draws gives, and how far off it may be.
+
+    Attributes:
+        value: the average, a number or an array.
+        error: its standard error, of the same shape and unit.
+    """
+
+    value: FloatArray | float
+    error: FloatArray | float
 
 
 def check_variances(variances: ArrayLike) -> FloatArray:

@@ -117,7 +117,7 @@ def local_collapse_time(log_density: ArrayLike, m: int, N: float) -> FloatArray:
     return finite(t, log_density=log_density, m=m)
 
 
-def level_entropy(x: ArrayLike, variances: ArrayLike, t: float, N: float) -> FloatArray:
+def entropy_at(x: ArrayLike, variances: ArrayLike, t: float, N: float) -> FloatArray:
     """Entropy S(1) of the data points seen from x.
 
     Above 0 many share the weight, at 0 they condense.
@@ -159,7 +159,7 @@ def _entropy(x: FloatArray, s2: FloatArray, t: float, log_n: float) -> FloatArra
 def collapse_time_at(x: ArrayLike, variances: ArrayLike, N: float) -> float:
     """Noise variance below which the data points seen from one fixed x condense.
 
-    There ``level_entropy = 0``.
+    There ``entropy_at = 0``.
 
     Args:
         x: one point in the data's eigenbasis, shape (d,); the origin condenses later than typical

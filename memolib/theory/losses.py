@@ -4,6 +4,7 @@ import numpy as np
 
 from memolib._validate import ArrayLike, Seed, count, drawn, finite, generator, real_array
 from memolib.theory._shared import (
+    Estimate,
     FloatArray,
     check_one_noise,
     check_size,
@@ -135,7 +136,7 @@ def retention_training(
     *,
     samples: int = 100_000,
     seed: Seed = None,
-) -> tuple[FloatArray, FloatArray]:
+) -> Estimate:
     """Approximate mean retention at points B, ``E[(1-p)(1 + p y_k^2/(s_k^2 (1+u_k)))]``.
 
     p is the own weight, with the other points taken at their mean.
@@ -149,7 +150,7 @@ def retention_training(
         seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``.
 
     Returns:
-        Mean retention and its standard error, shape (d,) each.
+        ``Estimate`` of the mean retention, shape (d,).
 
     Raises:
         ValueError: for other arguments, and for more samples than memory holds.
@@ -174,7 +175,7 @@ def retention_training(
     p = own_weight(z * np.sqrt(s2), np.zeros_like(z), s2, t, N)[:, None]
     with np.errstate(all="ignore"):
         r = (1 - p) * (1 + p * z**2 / (1 + s2 / t))
-    return r.mean(axis=0), r.std(axis=0, ddof=1) / np.sqrt(samples)
+    return Estimate(r.mean(axis=0), r.std(axis=0, ddof=1) / np.sqrt(samples))
 
 
 def law_limit(variances: ArrayLike, N: float) -> float:

@@ -13,7 +13,14 @@ from memolib._validate import (
     real,
     real_array,
 )
-from memolib.theory._shared import FloatArray, check_noise, check_one_noise, length, log_one_plus
+from memolib.theory._shared import (
+    Estimate,
+    FloatArray,
+    check_noise,
+    check_one_noise,
+    length,
+    log_one_plus,
+)
 
 
 def noise_variance(s: ArrayLike) -> FloatArray:
@@ -122,7 +129,7 @@ def mixture_information(
     *,
     samples: int = 20_000,
     seed: Seed = None,
-) -> tuple[float, float]:
+) -> Estimate:
     """Information between a point of a Gaussian mixture and its noisy copy, and its standard error.
 
     ``I(y; x_t) = I(y; x_t | class) + I(class; x_t)``: the first is in closed form, the second, at
@@ -138,7 +145,7 @@ def mixture_information(
         seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``.
 
     Returns:
-        Information and its standard error, both in nats.
+        ``Estimate`` of the information, in nats.
 
     Raises:
         ValueError: for other arguments.
@@ -178,4 +185,4 @@ def mixture_information(
             about_class.append(own - logsumexp(logs, axis=0) - np.log(weights[label]))
         values = np.concatenate(about_class)
     value = finite(within + values.mean(), means=means, variances=variances, t=t)
-    return float(value), float(values.std(ddof=1) / np.sqrt(samples))
+    return Estimate(float(value), float(values.std(ddof=1) / np.sqrt(samples)))

@@ -153,7 +153,7 @@ TABLE = {
         {"log_density": many(signed), "m": one(small_count), "N": size},
         shape("log_density"),
     ),
-    theory.level_entropy: ({"x": points, "variances": variances, "t": number, "N": size}, leading("x")),
+    theory.entropy_at: ({"x": points, "variances": variances, "t": number, "N": size}, leading("x")),
     theory.collapse_time_at: (SEEN | {"N": size}, scalar),
     theory.condensed_participation: (SEEN | {"t": number, "N": size}, scalar),
     theory.information_density: (
@@ -296,7 +296,7 @@ def test_the_table_has_all_functions_and_arguments():
         v for v in vars(rem).values() if inspect.isfunction(v) and v.__module__ == "memolib.rem"
     ]
     public = [f for f in public if not f.__name__.startswith("_")] + [
-        getattr(theory, n) for n in theory.__all__
+        f for n in theory.__all__ if inspect.isfunction(f := getattr(theory, n))
     ]
     assert set(public) == set(TABLE)
     for function, (kinds, _) in TABLE.items():
@@ -451,7 +451,7 @@ def test_misfits_are_named(function, arguments, name):
 # --------------------------------------------------------------------------------------------------------
 
 POWERS = {  # of the factor on all variances, that the result carries
-    theory.information: 0, theory.collapse_time: 1, theory.level_entropy: 0, theory.collapse_time_at: 1,
+    theory.information: 0, theory.collapse_time: 1, theory.entropy_at: 0, theory.collapse_time_at: 1,
     theory.condensed_participation: 0, theory.information_density: 0, theory.own_weight: 0, theory.participation: 0,
     theory.loss_fresh: 0, theory.loss_noisy: 0, theory.retention_training: 0, theory.law_limit: 1,
     theory.gaussian_collapse_time: 1, theory.gaussian_loss_time: 1, theory.paper_singular_values: -1,

@@ -5,9 +5,16 @@ import numpy as np
 import pytest
 import torch
 
+from memolib import theory
 from memolib.empirical import Empirical
 from memolib.manifolds import GaussianMixture, LinearManifold
-from memolib.memorization import collapse_time, copies, nearest_ratio, profile
+from memolib.memorization import (
+    copies,
+    copy_threshold,
+    measured_collapse_time,
+    nearest_ratio,
+    profile,
+)
 from memolib.points import gaussian
 from memolib.sampling import sample
 
@@ -53,6 +60,11 @@ def test_of_fresh_points_the_stated_share_passes_for_copies(level):
     share = copies(others, data, fresh, level=level).double().mean()
     assert abs(float(share) - level) < 5 * (2 * level * (1 - level) / 4_000) ** 0.5
     assert copies(data + 1e-4, data, fresh, level=level).all()
+    threshold = copy_threshold(data, fresh, level=level)
+    below = nearest_ratio(others, data) < threshold
+    assert torch.equal(copies(others, data, fresh, level=level) > 0, below)
+    below = nearest_ratio(fresh, data) < threshold
+    assert float(below.double().mean()) == pytest.approx(level, abs=1 / 4_000)
     for bad in (0, 1, -0.1, np.nan):
         with pytest.raises(ValueError, match="level is"):
             copies(others, data, fresh, level=bad)
@@ -76,15 +88,32 @@ def test_samples_of_any_denoiser_have_its_law():
         sample(law, 0)
 
 
+@pytest.mark.parametrize("n", [100, 1_000])
+def test_a_collapse_time_is_right_or_refused(n):
+    """However small N is: so few points do not know a small information well enough."""
+    law, told = LinearManifold([1.0, 1.0, 0.1]), {}
+    for N in (1.0001, 1.01, 1.5, 3, 100):
+        for seed in range(5):
+            try:
+                found = measured_collapse_time(law.sample(n, seed=seed), law, N, seed=10 + seed)
+            except ValueError as refused:
+                assert f"N is {N:g}; allowed, with {n} points, are" in str(refused)
+                continue
+            exact = theory.collapse_time(law.variances, N)
+            told[N] = told.get(N, 0) + 1
+            assert found.error < 0.3 * found.t and abs(found.t - exact) < 4 * found.error
+    assert not {1.0001, 1.01} & set(told) and told[3] == told[100] == 5
+
+
 def test_what_a_pool_cannot_tell_is_refused():
     """More points than the pool has; a profile's own number of data; a generator as seed."""
     y, pool = gaussian(60, 3, seed=0), Empirical(gaussian(200, 3, seed=1))
-    assert collapse_time(y, pool, 50, seed=2).t > 0
-    assert collapse_time(y, pool, 50, seed=np.random.default_rng(2)).t > 0
+    assert measured_collapse_time(y, pool, 50, seed=2).t > 0
+    assert measured_collapse_time(y, pool, 50, seed=np.random.default_rng(2)).t > 0
     for N in (200, 1e6):
         with pytest.raises(ValueError, match=r"N is .* with a pool of 200 data"):
-            collapse_time(y, pool, N)
+            measured_collapse_time(y, pool, N)
     with pytest.raises(ValueError, match="law is None"):
-        collapse_time(y, None, 50)
+        measured_collapse_time(y, None, 50)
     seen = profile(y, [0.5, 1.0], seed=3)
     assert seen.N == 60 and torch.allclose(seen.information(), seen.log_odds + np.log(59))

@@ -21,7 +21,7 @@ from memolib.manifolds import (
     chart,
     random_rotation,
 )
-from memolib.memorization import collapse_time
+from memolib.memorization import measured_collapse_time
 from memolib.points import add_noise, gaussian
 
 F_PLANE = torch.tensor([[1.0, 0.5], [-0.3, 1.0], [0.8, -1.0]], dtype=torch.float64)
@@ -218,7 +218,9 @@ def test_limits_and_rotation(law):
 def test_collapse_time_by_information(N):
     law = LinearManifold(np.r_[[1.0] * 2, [0.3] * 5, [0.0] * 3] ** 2, random_rotation(10, seed=21))
     exact = theory.collapse_time(law.variances, N)
-    runs = [collapse_time(law.sample(500, seed=k), law, N, seed=100 + k) for k in range(12)]
+    runs = [
+        measured_collapse_time(law.sample(500, seed=k), law, N, seed=100 + k) for k in range(12)
+    ]
     deviations = np.array([(run.t - exact) / run.error for run in runs])
     assert (
         np.abs(deviations).max() < 4
@@ -226,7 +228,7 @@ def test_collapse_time_by_information(N):
         and runs[0].error < 0.1 * exact
     )
     circle = ChartManifold.circle()
-    found = collapse_time(circle.sample(2_000, seed=22), circle, N, seed=23)
+    found = measured_collapse_time(circle.sample(2_000, seed=22), circle, N, seed=23)
     assert found.t == pytest.approx(
         theory.local_collapse_time(-np.log(2 * np.pi), 1, N), abs=4 * found.error
     )
@@ -236,7 +238,7 @@ def test_collapse_time_of_clusters_is_beyond_their_plateau():
     """Two narrow clusters: the information stands at ln 2 over many decades before it rises
     again."""
     law = GaussianMixture([[50.0, 0.0], [-50.0, 0.0]], [1e-6, 1e-6])
-    found = collapse_time(law.sample(400, seed=30), law, 10, seed=31)
+    found = measured_collapse_time(law.sample(400, seed=30), law, 10, seed=31)
     assert found.t == pytest.approx(theory.collapse_time([1e-6, 1e-6], 5), abs=4 * found.error)
     assert 0 < found.error < 0.2 * found.t
 
@@ -374,23 +376,23 @@ def test_bad_laws_are_named():
         ),
         (lambda: SphereManifold([1.0, 1.0]).tangent(np.zeros((1, 3))), r"y has shape \(1, 3\)"),
         (
-            lambda: collapse_time(np.zeros((1, 2)), circle, 10),
+            lambda: measured_collapse_time(np.zeros((1, 2)), circle, 10),
             "y has 1 points, all equal; allowed are two or more that are not",
         ),
         (
-            lambda: collapse_time(np.ones((3, 2)), circle, 1),
+            lambda: measured_collapse_time(np.ones((3, 2)), circle, 1),
             "N is 1.0; allowed are finite numbers above 1",
         ),
         (
-            lambda: collapse_time(np.ones((3, 2)), circle, 10),
+            lambda: measured_collapse_time(np.ones((3, 2)), circle, 10),
             "y has 3 points, all equal; allowed are",
         ),
         (
-            lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 10),
+            lambda: measured_collapse_time(np.eye(5), Empirical(np.eye(5)), 10),
             "N is 10; allowed, with a pool of 5 data",
         ),
         (
-            lambda: collapse_time(np.eye(5), Empirical(np.eye(5)), 5),
+            lambda: measured_collapse_time(np.eye(5), Empirical(np.eye(5)), 5),
             "N is 5; allowed, with a pool of 5 data",
         ),
         (

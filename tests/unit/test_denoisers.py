@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 
 from memolib import _softmax, spectra, theory
 from memolib.empirical import Empirical
-from memolib.manifolds import LinearManifold, random_rotation
+from memolib.manifolds import EXAMPLE, LinearManifold, random_rotation
 from memolib.memorization import nearest_ratio
 from memolib.points import gaussian
 from memolib.sampling import probability_flow
-
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 
 
 def brute_force(data, x, t):

@@ -9,10 +9,9 @@ import torch
 
 from memolib import theory
 from memolib.empirical import Empirical
-from memolib.manifolds import LinearManifold
-from memolib.points import points
+from memolib.manifolds import EXAMPLE, LinearManifold
+from memolib.points import points_of_kind
 
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 TANGENT = slice(0, 7)
 
 
@@ -111,7 +110,7 @@ def test_condensed_phase_of_many_dimensions():
             t, runs = factor * t_c, []
             for seed in range(8):
                 y = law.sample(N, seed=seed)
-                x = points("C", y, t, 60, law=law, seed=100 + seed)
+                x = points_of_kind("C", y, t, 60, law=law, seed=100 + seed)
                 predicted = np.mean([theory.condensed_participation(p, v, t, N) for p in x.numpy()])
                 runs.append(float(Empirical(y).weighted(x, t).participation.mean()) - predicted)
             gaps[m, factor] = np.mean(runs), np.std(runs, ddof=1) / 8**0.5

@@ -8,10 +8,8 @@ from scipy.special import ive
 
 from memolib import spectra, theory
 from memolib.empirical import Empirical
-from memolib.manifolds import LinearManifold, SphereManifold, random_rotation
+from memolib.manifolds import EXAMPLE, LinearManifold, SphereManifold, random_rotation
 from memolib.points import add_noise, gaussian
-
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 10, 100])

@@ -9,14 +9,14 @@ from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold, random_rotation
 from memolib.memorization import pointwise_information
 from memolib.plots import mean_and_error
-from memolib.points import add_noise, gaussian, points
+from memolib.points import add_noise, gaussian, points_of_kind
 
 LAW = LinearManifold([1.0, 0.09, 0.0])
 
 
 def test_kinds_of_point():
     data = LAW.sample(2_000, seed=0)
-    A, B, C, O = (points(kind, data, 0.25, 2_000, law=LAW, seed=1) for kind in "ABCO")  # noqa: E741
+    A, B, C, O = (points_of_kind(kind, data, 0.25, 2_000, law=LAW, seed=1) for kind in "ABCO")  # noqa: E741
     assert torch.equal(B, data) and torch.equal(O, torch.zeros(1, 3, dtype=torch.float64))
     assert float((A - data).var()) == pytest.approx(0.25, rel=0.05)
     assert torch.allclose(
@@ -26,10 +26,10 @@ def test_kinds_of_point():
         abs(torch.corrcoef(torch.stack([C[:, 0], data[:, 0]]))[0, 1]) < 0.1
     )  # fresh: knows nothing of the data
     assert (
-        torch.equal(A, points("A", data, 0.25, 2_000, seed=1))
-        and len(points("A", data, 0.25, 5)) == 5
+        torch.equal(A, points_of_kind("A", data, 0.25, 2_000, seed=1))
+        and len(points_of_kind("A", data, 0.25, 5)) == 5
     )
-    assert len(points("B", data[:3], 0.25, 5)) == 3
+    assert len(points_of_kind("B", data[:3], 0.25, 5)) == 3
 
 
 def test_noise_is_standard_and_reproducible():
@@ -83,12 +83,18 @@ def test_mean_and_error():
 def test_bad_points_are_named():
     data = np.zeros((4, 3))
     for call, message in (
-        (lambda: points("D", data, 1.0, 2), "kind is 'D'; allowed are A, B, C, O"),
-        (lambda: points("C", data, 1.0, 2), "law is None; allowed, for points C"),
-        (lambda: points("A", data, 1.0, 0), "n is 0; allowed are whole numbers from 1"),
-        (lambda: points("A", data, 0.0, 2), "t is 0.0; allowed is one finite number above 0"),
-        (lambda: points("B", data, -1.0, 2), "t is -1.0; allowed is one finite number above 0"),
-        (lambda: points("A", data[0], 1.0, 2), r"data has shape \(3,\)"),
+        (lambda: points_of_kind("D", data, 1.0, 2), "kind is 'D'; allowed are A, B, C, O"),
+        (lambda: points_of_kind("C", data, 1.0, 2), "law is None; allowed, for points C"),
+        (lambda: points_of_kind("A", data, 1.0, 0), "n is 0; allowed are whole numbers from 1"),
+        (
+            lambda: points_of_kind("A", data, 0.0, 2),
+            "t is 0.0; allowed is one finite number above 0",
+        ),
+        (
+            lambda: points_of_kind("B", data, -1.0, 2),
+            "t is -1.0; allowed is one finite number above 0",
+        ),
+        (lambda: points_of_kind("A", data[0], 1.0, 2), r"data has shape \(3,\)"),
         (lambda: add_noise(data, -1.0), "t is -1.0"),
         (lambda: pointwise_information(np.zeros((2, 2)), LAW, 1.0), r"x has shape \(2, 2\)"),
         (lambda: pointwise_information(data, LAW, np.nan), "t is nan"),

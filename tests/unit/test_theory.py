@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memolib import theory
-
-EXAMPLE = np.r_[[1.0] * 2, [0.3] * 5, [0.01] * 23] ** 2
+from memolib.manifolds import EXAMPLE
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_information_by_monte_carlo():
     assert np.allclose(theory.information_density(y, xi, EXAMPLE, t), density)
 
 
-def test_level_entropy_is_the_legendre_transform_of_the_exact_exponent():
+def test_entropy_at_is_the_legendre_transform_of_the_exact_exponent():
     """S(1) = ln N + zeta - zeta', with zeta(lam) = ln E_y exp(-lam|x-y|^2/2t) by Monte Carlo in
     three dimensions."""
     s2, t, N = np.array([1.0, 0.3, 0.1]), 0.5, 1e4
@@ -79,27 +78,23 @@ def test_level_entropy_is_the_legendre_transform_of_the_exact_exponent():
     energy = (((rng.standard_normal((2_000_000, 3)) * np.sqrt(s2)) - x) ** 2).sum(axis=1) / (2 * t)
     weight = np.exp(-energy)
     zeta, slope = np.log(weight.mean()), -(weight * energy).mean() / weight.mean()
-    assert theory.level_entropy(x, s2, t, N) == pytest.approx(np.log(N) + zeta - slope, abs=0.005)
+    assert theory.entropy_at(x, s2, t, N) == pytest.approx(np.log(N) + zeta - slope, abs=0.005)
 
 
-def test_level_entropy_averages_to_the_information():
+def test_entropy_at_averages_to_the_information():
     rng, t, N = np.random.default_rng(2), 0.05, 1e3
     x = rng.standard_normal((100_000, 30)) * np.sqrt(EXAMPLE + t)
-    S = theory.level_entropy(x, EXAMPLE, t, N)
+    S = theory.entropy_at(x, EXAMPLE, t, N)
     assert abs(S.mean() - (np.log(N) - theory.information(EXAMPLE, t))) < 4 * S.std() / np.sqrt(
         100_000
     )
-    assert (
-        np.diff(theory.level_entropy(x[0] * np.array([[0.0], [1], [2]]), EXAMPLE, t, N)) < 0
-    ).all()
+    assert (np.diff(theory.entropy_at(x[0] * np.array([[0.0], [1], [2]]), EXAMPLE, t, N)) < 0).all()
 
 
 def test_collapse_time_at_a_point():
     for N in (250, 1_000, 20_000):
         at_origin = theory.collapse_time_at(np.zeros(30), EXAMPLE, N)
-        assert theory.level_entropy(np.zeros(30), EXAMPLE, at_origin, N) == pytest.approx(
-            0, abs=1e-9
-        )
+        assert theory.entropy_at(np.zeros(30), EXAMPLE, at_origin, N) == pytest.approx(0, abs=1e-9)
         assert at_origin == pytest.approx(theory.collapse_time(EXAMPLE, N) / 3, rel=0.06)
         far = 3 * np.sqrt(EXAMPLE)
         assert theory.collapse_time_at(far, EXAMPLE, N) > theory.collapse_time(EXAMPLE, N)
@@ -242,7 +237,7 @@ def test_units_and_order_do_not_matter():
 CALLS = {
     "information": lambda v, t, N: theory.information(v, t),
     "collapse_time": lambda v, t, N: theory.collapse_time(v, N),
-    "level_entropy": lambda v, t, N: theory.level_entropy(np.zeros(2), v, t, N),
+    "entropy_at": lambda v, t, N: theory.entropy_at(np.zeros(2), v, t, N),
     "own_weight": lambda v, t, N: theory.own_weight(np.zeros(2), np.zeros(2), v, t, N),
     "loss_fresh": lambda v, t, N: theory.loss_fresh(1.0, v, t, N),
     "loss_noisy": lambda v, t, N: theory.loss_noisy(1.0, v, t, N),
@@ -251,7 +246,7 @@ CALLS = {
 }
 TAKES_T = {
     "information",
-    "level_entropy",
+    "entropy_at",
     "own_weight",
     "loss_fresh",
     "loss_noisy",
@@ -278,7 +273,7 @@ def test_bad_numbers_are_named(name, bad):
 
 def test_bad_shapes_are_named():
     for call, name in (
-        (lambda: theory.level_entropy(np.zeros(3), [1.0, 1.0], 1.0, 10), "x"),
+        (lambda: theory.entropy_at(np.zeros(3), [1.0, 1.0], 1.0, 10), "x"),
         (lambda: theory.collapse_time_at(np.zeros((1, 2)), [1.0, 1.0], 10), "x"),
         (lambda: theory.information([[1.0]], 1.0), "variances"),
         (lambda: theory.information([], 1.0), "variances"),
@@ -323,7 +318,7 @@ def test_condensation_by_the_exponent_written_out():
 
     Y = theory.condensed_participation(x, s2, t, N)
     assert 0.1 < Y < 0.9 and entropy(1 - Y) == pytest.approx(0, abs=1e-9)
-    assert theory.level_entropy(x, s2, t, N) == pytest.approx(entropy(1), rel=1e-12)
+    assert theory.entropy_at(x, s2, t, N) == pytest.approx(entropy(1), rel=1e-12)
     # just above and just below the collapse at x
     t_c = theory.collapse_time_at(x, s2, N)
     assert theory.condensed_participation(x, s2, t_c * 1.001, N) == 0
@@ -372,10 +367,8 @@ def test_extreme_scales():
     assert theory.condensed_participation([1e300, 0, 0], s2, 1e-300, 100) == 1
     far = theory.collapse_time_at([1e160, 0, 0], s2, 100)  # x^2 s^2/(2 t^2) = ln N
     assert far == pytest.approx(1e160 / np.sqrt(2 * np.log(100)), rel=1e-9)
-    assert theory.level_entropy([1e160, 0, 5.0], s2, 1e160, 100) == pytest.approx(np.log(100) - 0.5)
-    assert theory.level_entropy([0.0], [1.7e308], 1.7e308, 1) == pytest.approx(
-        -(np.log(2) - 0.5) / 2
-    )
+    assert theory.entropy_at([1e160, 0, 5.0], s2, 1e160, 100) == pytest.approx(np.log(100) - 0.5)
+    assert theory.entropy_at([0.0], [1.7e308], 1.7e308, 1) == pytest.approx(-(np.log(2) - 0.5) / 2)
     assert theory.information_density([1e200], [0.0], [1.0], 1e300) == pytest.approx(5e99)
     largest = theory.information_density([1e154], [0.0], [1.7e308], 1.7e308)
     assert largest == pytest.approx((np.log(2) + 1 / 3.4) / 2)
@@ -396,7 +389,7 @@ def test_extreme_scales():
         ValueError,
         match=r"^x is from 0 to 1e\+308, variances is .*; allowed are numbers whose result",
     ):
-        theory.level_entropy([1e308, 0, 0], s2, 1e-5, 100)
+        theory.entropy_at([1e308, 0, 0], s2, 1e-5, 100)
 
 
 def test_local_collapse_time_is_where_a_patch_holds_one_point():
