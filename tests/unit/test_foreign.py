@@ -11,6 +11,7 @@ from torch import nn
 from memolib import dimension, sampling, spectra
 from memolib.foreign import as_denoiser
 from memolib.manifolds import LinearManifold
+from memolib.networks import NetworkDenoiser, ResidualMLP
 from memolib.points import add_noise, gaussian
 
 D, T = 4, 0.5
@@ -375,7 +376,7 @@ def test_a_network_that_is_hardly_trained_is_taken():
 
 
 def test_samplers_and_kicks_run_in_constant_memory():
-    """A module whose parameters require gradients: ten times the steps, the same peak."""
+    """Networks whose parameters require gradients: ten times the steps, the same peak."""
     net = nn.Sequential(nn.Linear(784, 64), nn.Tanh(), nn.Linear(64, 784))
     model, x = as_denoiser(lambda x, t: net(x) / (1 + t)), gaussian(500, 784, seed=0).float()
 
@@ -391,8 +392,12 @@ def test_samplers_and_kicks_run_in_constant_memory():
                 highest = max(highest, held)
         return highest
 
+    own = NetworkDenoiser(ResidualMLP(784, width=16), 0.8, np.zeros(784))
+    assert next(own.parameters()).requires_grad
     for run in (
         lambda steps: sampling.probability_flow(model, x, 4.0, 0.1, steps=steps),
+        lambda steps: sampling.probability_flow(own, x, 4.0, 0.1, steps=steps),
+        lambda steps: sampling.sample(own, 500, t_end=0.1, steps=steps, seed=0),
         lambda steps: sampling.reverse_sde(model, x, 4.0, 0.1, steps=steps, seed=0),
         lambda steps: spectra.normal_bundle(model, x[: steps // 10], 0.1, copies=500, seed=0),
     ):
