@@ -74,7 +74,8 @@ def _size(D: Denoiser, noise: torch.Tensor) -> float:
     t = 1e4
     for _ in range(10):
         x = t**0.5 * noise
-        answers = D(x, t)
+        with torch.no_grad():  # a number, whatever of the model requires gradients
+            answers = D(x, t)
         mean = answers.mean(dim=0)
         size = float(((answers - mean) * x).sum(dim=1).mean().abs() + mean.square().sum())
         if 100 * size <= t:

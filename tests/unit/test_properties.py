@@ -631,3 +631,67 @@ def test_nothing_is_written_anywhere():
             for method in ("__call__", "score", "jacobian", "spectrum"):
                 getattr(good(name), method)(x, 0.5)
     assert np.array_equal(x, GOOD) and not out.getvalue()
+
+
+# What stands beside the formulas: shapes that are refused, how much goes at once, graphs
+# ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 3), (1, 2, 3), (1, 3, 2), (0, 2, 2), (1, 0, 0), (1, 1, 2, 2)]
+)
+def test_jacobians_are_square(shape):
+    for ask in (
+        spectra.asymmetry,
+        lambda G: spectra.alive(G, np.eye(2)),
+        lambda G: spectra.retention(G, np.ones((1, 2, 2)), np.eye(2)),
+    ):
+        refused(ask, np.ones(shape), "G")
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3), (2,), (2, 0), (1, 1, 2, 2)])
+def test_a_basis_spans_a_subspace(shape):
+    G = np.ones((1, 2, 2))
+    with pytest.raises(ValueError, match=r"basis has shape .*; allowed is \(d, r\)"):
+        spectra.retention(G, G, np.ones(shape))
+
+
+def test_few_points_go_at_once(monkeypatch):
+    """In d = 4: 8 TOGETHER/d^2 points for Jacobians, TOGETHER/(probes d) for probes."""
+    seen = []
+
+    class Counting(LinearManifold):
+        def _jacobian(self, x, t):
+            seen.append(len(x))
+            return super()._jacobian(x, t)
+
+        def _products(self, x, t, directions, transposed):
+            seen.append(len(x))
+            return super()._products(x, t, directions, transposed)
+
+    D, x = Counting([1.0, 0.5, 0.2, 0.0]), points.gaussian(16, 4, seed=0)
+    whole = dimension.effective(D, x, 0.5)
+    monkeypatch.setattr(dimension, "TOGETHER", 16)
+    seen.clear()
+    assert torch.equal(dimension.effective(D, x, 0.5), whole) and seen == [8, 8]
+    seen.clear()
+    dimension.effective(D, x, 0.5, probes=2, seed=0)
+    assert seen == [2] * 8
+
+
+def test_graphs_are_kept_only_where_they_are_asked_for():
+    """Data and parameters that require gradients leave none behind in what is a measurement."""
+    data = torch.from_numpy(np.vstack([GOOD, GOOD + 1])).requires_grad_()
+    seen = memorization.profile(data, [1.0], seed=0)
+    assert not seen.log_odds.requires_grad and not seen.participation.requires_grad
+    inside = torch.nn.Linear(3, 3).double()
+    for D in (Empirical(data), as_denoiser(lambda x, t: inside(x))):
+        for answer in (
+            dimension.effective(D, GOOD, 0.5),
+            dimension.effective(D, GOOD, 0.5, probes=2, seed=0),
+            dimension.flipd(D, GOOD, 0.5),
+            sampling.sample(
+                D if D.d else as_denoiser(lambda x, t: inside(x), d=3), 2, steps=2, seed=0
+            ),
+        ):
+            assert not answer.requires_grad
