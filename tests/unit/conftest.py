@@ -7,6 +7,7 @@ import os
 
 import numpy as np
 import pytest
+import sklearn  # noqa: F401  # it sets variables of its own where it is first imported
 import torch
 
 OTHERS = "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"  # which pytest and torch set themselves

@@ -234,7 +234,9 @@ TABLE = {
         0, lambda w: (1, len(w.data)),
     ),
     "collapse_time": (
-        lambda w: torch.tensor(memorization.collapse_time(w.held(), law(w), 50, 0)).double(),
+        lambda w: torch.tensor(
+            memorization.measured_collapse_time(w.held(), law(w), 50, 0)
+        ).double(),
         2, lambda w: (2,),
     ),
     "sample": (
@@ -256,7 +258,9 @@ TABLE = {
     "add_noise": (lambda w: points.add_noise(w.points(), w.noise(), 0), 1, n_d),
     **{
         f"points {kind}": (
-            lambda w, kind=kind: points.points(kind, w.held(), w.noise(), 2, law=law(w), seed=0),
+            lambda w, kind=kind: points.points_of_kind(
+                kind, w.held(), w.noise(), 2, law=law(w), seed=0
+            ),
             1, lambda w, kind=kind: (
                 {"O": 1, "C": 2}.get(kind, min(2, len(w.data))), w.data.shape[1]
             ),
@@ -378,13 +382,13 @@ ARRAYS = {  # a function of one bad argument, and its name
     "pointwise_information": (
         lambda a: memorization.pointwise_information(a, good("linear"), 0.5), "y",
     ),
-    "collapse_time": (lambda a: memorization.collapse_time(a, good("linear"), 10), "y"),
+    "collapse_time": (lambda a: memorization.measured_collapse_time(a, good("linear"), 10), "y"),
     "profile": (lambda a: memorization.profile(a, [1.0]), "data"),
     "probability_flow": (lambda a: sampling.probability_flow(good("linear"), a, 1.0, 0.1), "x"),
     "reverse_sde": (lambda a: sampling.reverse_sde(good("linear"), a, 1.0, 0.1), "x"),
     "flow_log_density": (lambda a: sampling.flow_log_density(good("linear"), a, 0.1, 1.0), "x"),
     "add_noise": (lambda a: points.add_noise(a, 0.5), "y"),
-    "points": (lambda a: points.points("A", a, 0.5, 1), "data"),
+    "points": (lambda a: points.points_of_kind("A", a, 0.5, 1), "data"),
     "tangent": (lambda a: good("sphere").tangent(a), "y"),
     "chart": (lambda a: ChartManifold.torus().tangent(a), "z"),
     "as_denoiser, data": (lambda a: as_denoiser(lambda x, t: x / (1 + t), data=a), "data"),
@@ -409,7 +413,7 @@ NOISES = {
     "t_end": (lambda t: sampling.probability_flow(good("linear"), GOOD, 1.0, t), "t"),
     "t_start": (lambda t: sampling.reverse_sde(good("linear"), GOOD, t, 1e-3), "t"),
     "add_noise": (lambda t: points.add_noise(GOOD, t), "t"),
-    "points": (lambda t: points.points("A", GOOD, t, 1), "t"),
+    "points": (lambda t: points.points_of_kind("A", GOOD, t, 1), "t"),
     "quadrature": (lambda t: ChartManifold.circle().quadrature(t), "t"),
 }  # fmt: skip
 
@@ -453,7 +457,7 @@ NUMBERS = {
     "turns": (ChartManifold.swiss_roll, "turns"),
     "separation": (lambda a: GaussianMixture.two_classes(a, 2), "separation"),
     "within": (lambda a: GaussianMixture.two_classes(1.0, 2, a), "within"),
-    "N": (lambda a: memorization.collapse_time(GOOD, good("linear"), a), "N"),
+    "N": (lambda a: memorization.measured_collapse_time(GOOD, good("linear"), a), "N"),
     "level": (lambda a: memorization.copies(GOOD, GOOD, GOOD, level=a), "level"),
     "threshold": (lambda a: spectra.alive(np.eye(3)[None], np.eye(3), threshold=a), "threshold"),
     "minimum": (lambda a: spectra.largest_gap([[1.0, 0.0]], minimum=a), "minimum"),
@@ -464,7 +468,7 @@ COUNTS = {
     "n of a chart": (lambda n: ChartManifold.circle().sample(n), "n"),
     "n of a sphere": (lambda n: good("sphere").sample(n), "n"),
     "n, sampling": (lambda n: sampling.sample(good("linear"), n), "n"),
-    "n of points": (lambda n: points.points("A", GOOD, 0.5, n), "n"),
+    "n of points": (lambda n: points.points_of_kind("A", GOOD, 0.5, n), "n"),
     "n of a profile": (lambda n: memorization.profile(GOOD, [1.0], n=3 if n is None else n), "n"),
     "m": (lambda m: LinearManifold.of_dimension(m, 3), "m"),
     "d": (random_rotation, "d"),
