@@ -93,9 +93,8 @@ def told(name: str, states: list) -> list[str]:
 
 
 def verify(chosen: list[str], everything: bool) -> int:
-    """Verify experiments, each in a process of its own; gives the number of failures.
-
-    So its stamp names its own modules.
+    """Verify experiments, each in a process of its own so that its stamp names its own modules;
+    gives failures.
     """
     if len(chosen) > 1:
         command = [sys.executable, "-m", "results", "verify", *(["--all"] if everything else [])]
@@ -135,8 +134,7 @@ def make(name: str, entries: list[str], again: bool, seconds: float) -> int:
     wanted = [c for c in stored.configurations if set(entries) <= set(words(c).split())]
     if not wanted:
         sys.exit(
-            f"{' '.join(entries)} is no configuration of {name}; "
-            f"allowed are {[*map(words, stored.configurations)]}"
+            f"{' '.join(entries)} is no configuration of {name}; allowed are {[*map(words, stored.configurations)]}"
         )
     for configuration in wanted:
         state = stored.state(configuration)

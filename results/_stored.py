@@ -172,7 +172,9 @@ class Experiment:
         return part.tolerance if same or part.elsewhere is None else part.elsewhere
 
     def stamp(self, configuration: dict, stamp: dict) -> None:
-        """Write the stamp of a result: the code that ran here, and that of an earlier check."""
+        """Write the stamp of a result: with the code that ran in this process, and that of an
+        earlier check.
+        """
         path = self.path(configuration, ".stamp")
         before = (read_stamp(path) or {}).get("code", {}) if stamp["by"] != "made" else {}
         modules = {*loaded(), *(name for name in before if source_of(name).exists())}
@@ -263,9 +265,8 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
 
 
 def by_place(values):
-    """Give nested lists as dictionaries by place.
-
-    So a part can be compared with a longer list.
+    """Give nested lists as dictionaries by place, so that a part can be compared with a longer
+    list.
     """
     if isinstance(values, dict):
         return {key: by_place(value) for key, value in values.items()}
@@ -293,9 +294,8 @@ def _general(key) -> str:
 
 
 def loaded() -> Iterator[str]:
-    """Names of the modules of this repository that this process has imported.
-
-    Those of exercises are left out: they change no result.
+    """Names of the modules of this repository that this process has imported; exercises change no
+    result.
     """
     for name, module in list(sys.modules.items()):
         path = Path(getattr(module, "__file__", None) or "/")
@@ -327,7 +327,9 @@ def label(item: Path | str) -> str:
 
 
 def content(item: Path | str) -> str | None:
-    """SHA-256 of a file, or of the pixels of a data set; None where it is not here."""
+    """SHA-256 of an input: of a file, or of the pixels of a data set; None where that is not
+    here.
+    """
     return sha256(item) if isinstance(item, Path) else _pixels(item)
 
 

@@ -1,4 +1,5 @@
-"""What is exact beside the grid of networks: empirical and population denoisers, by seed.
+"""What is exact beside the grid of networks: its empirical and population denoisers, by seed of the
+data.
 
 Traces of their Jacobians at the networks' points, copies and likeness of what they generate.
 """

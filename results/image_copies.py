@@ -31,7 +31,9 @@ K = 20  # components of hybrids, and of the partial copies that are kept
 
 
 def copies(x: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor) -> torch.Tensor:
-    """Which of x are nearer to a datum, in d1/d2, than all but a hundredth of fresh images."""
+    """Which of x are nearer to their nearest datum, in d1/d2, than all but a hundredth of fresh
+    images are.
+    """
     return nearest_ratio(x, data) < nearest_ratio(fresh, data).quantile(0.01)
 
 
@@ -65,9 +67,8 @@ def shares(
 def hybrids(
     made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
 ) -> dict[str, float]:
-    """Shares of hybrids found as copies as a whole, in K components, and as partial ones.
-
-    With how many there are.
+    """Shares of hybrids found as copies as a whole, in K components, and as partial ones, with how
+    many there are.
 
     Exact ones have the components of training images and the rest of other training images
     ("training") or of test images ("test"); "made" ones those of the generated images that are
@@ -95,9 +96,8 @@ def hybrids(
 def partial(
     made: torch.Tensor, data: torch.Tensor, fresh: torch.Tensor, axes: torch.Tensor
 ) -> tuple[list, np.ndarray]:
-    """The partial copies in K components, and each beside its nearest there and as a whole.
-
-    Shape (n, 3, d).
+    """The partial copies in K components, and each beside its nearest there and as a whole, shape
+    (n, 3, d).
 
     A row a copy: d1/d2 over its threshold in the components ("in"), as a whole and in the rest, and
     whether the nearest as a whole and in the rest is that in the components.

@@ -39,7 +39,9 @@ def images(name: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 def spectra(
     denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS
 ) -> dict:
-    """Eigenvalues of the Jacobian's symmetric part by point and noise; medians of its asymmetry."""
+    """Eigenvalues of the Jacobian's symmetric part at each point and noise, and medians of its
+    asymmetry.
+    """
     values, uneven = {}, {}
     for t in times:
         for kind, x in (("A", known), ("C", fresh)):
@@ -99,9 +101,8 @@ def run(name: str, N: int, seed: int) -> dict:
 def from_weights(
     D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int
 ) -> list[Leaves]:
-    """What a witness reads from stored weights.
-
-    Spectra at two points, threshold, six images and their ratios.
+    """What a witness reads from stored weights: spectra at two points, threshold, six images and
+    their ratios.
     """
     at, y = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1), known[:N]
     read = {kind: {2: {0: at[kind][0][0]}} for kind in "AC"}

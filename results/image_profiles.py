@@ -75,7 +75,9 @@ def variances(x: torch.Tensor) -> np.ndarray:
 
 
 def run(name: str) -> dict:
-    """Profiles of images and controls, and collapse times by the Gaussian's information."""
+    """Profiles of images and controls, and the collapse times that the Gaussian's information
+    predicts.
+    """
     x = shuffled(name)
     times, s2 = span(x), variances(x)
     found = {"images": len(x), "t": [float(f"{t:.9g}") for t in times]}

@@ -47,9 +47,8 @@ def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
 
 
 def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
-    """Mean traces of the Jacobian by group of directions, kind of point and noise.
-
-    With medians, and the asymmetry.
+    """Mean traces of the Jacobian in each group of directions, by kind of point and noise; medians;
+    asymmetry.
     """
     out = {}
     for t in TIMES:
@@ -77,7 +76,9 @@ def generated(denoiser) -> torch.Tensor:
 
 @cache
 def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]:
-    """Exact answers at points A and C by noise, and generated points: data sets of a seed."""
+    """Exact answers at points A and C at each noise, and generated points, of data sets of a
+    seed.
+    """
     data, made = sample(seed), {"population ends": generated(LAW).float()}
     for N in sizes:
         y = data[:N]
@@ -92,7 +93,9 @@ def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]
 def distances(
     denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
 ) -> dict[str, list]:
-    """Root mean square distance to each exact denoiser, in units of the noise that it removes."""
+    """Root mean square distance to each exact denoiser, in units of the noise that this one
+    removes.
+    """
     out = {}
     for k, t in enumerate(TIMES):
         for kind, x in looks(y, t, seed).items():
@@ -109,10 +112,11 @@ def distances(
 
 
 def copies(ends: torch.Tensor, y: torch.Tensor, threshold: float) -> dict[str, float]:
-    """Share of generated points nearer to a training point than all but a hundredth of fresh ones.
+    """Share of generated points nearer to a training point, in d1/d2, than all but a hundredth of
+    fresh points are.
 
-    By d1/d2. Points that run away, further than twice the farthest of the data, are counted as lost
-    and left out.
+    Points that run away, further than twice the farthest of the data, are counted as lost and left
+    out.
     """
     kept = ends[ends.norm(dim=1) < 2]  # of norm 1 are the data
     ratio = nearest_ratio(kept, y)
@@ -130,20 +134,16 @@ def trained(width: int, members: list[tuple[int, int]], stop: int) -> Trained:
     data = {seed: sample(seed) for seed, _ in members}
     whole = stop == MARKS[-1] and DEVICE == "cpu"  # on a GPU it takes minutes
     return train(
-        [data[seed][:N].to(DEVICE) for seed, N in members],
-        ResidualMLP(D, width),
-        steps=MARKS[-1],
-        stop=stop,
-        seeds=[seed for seed, _ in members],
-        batch=128,
-        snapshots=MARKS,
-        average=0.9995,
+        [data[seed][:N].to(DEVICE) for seed, N in members], ResidualMLP(D, width), steps=MARKS[-1], stop=stop,
+        seeds=[seed for seed, _ in members], batch=128, snapshots=MARKS, average=0.9995,
         checkpoints=FOLDER / "unfinished" / f"grid-{width}" if whole else None,
-    )
+    )  # fmt: skip
 
 
 def measured(made: Trained, members: list[tuple[int, int]]) -> dict:
-    """What is read from the networks by seed, size and mark, and by size and mark."""
+    """What is read from the networks after each mark, by seed, size and mark, and by size and
+    mark.
+    """
     sizes, seeds = (
         tuple(dict.fromkeys(some)) for some in zip(*[(N, seed) for seed, N in members], strict=True)
     )
