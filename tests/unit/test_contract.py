@@ -192,8 +192,7 @@ def refuses_bad_points(D):
     D(points(D), T)  # a foreign model learns its d
     d = D.d
     bad = (
-        np.ones(d), np.ones((0, d)), np.ones((2, d + 1)), np.ones((1, 2, d)),
-        np.full((2, d), np.nan),
+        np.ones(d), np.ones((0, d)), np.ones((2, d + 1)), np.ones((1, 2, d)), np.full((2, d), np.nan),
         [["a"] * d], None, np.ones((2, d), dtype=complex), torch.ones(2, d, dtype=torch.complex64),
         np.ma.masked_array(np.ones((2, d)), mask=np.eye(2, d)), [[1.0] * d, [1.0]],
     )  # fmt: skip
