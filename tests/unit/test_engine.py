@@ -241,3 +241,6 @@ def test_data_off_the_origin_cost_no_more():
         assert torch.equal(ours[0], theirs[0])
         assert torch.allclose(ours[1], theirs[1], atol=1e-5)
     assert max(len(rows) for rows, _ in here.carriers(x, 1e-3)) < 10
+    small = Empirical(1e-3 * y)._softmax.carriers_of_spread(1e-3 * x, 1e-9)
+    for ours, theirs in zip(here.carriers_of_spread(x, 1e-3), small, strict=True):
+        assert torch.equal(ours[0], theirs[0])
