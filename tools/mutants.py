@@ -150,13 +150,14 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", type=int, nargs="*", help="numbers of mutants to try again")
+    parser.add_argument("--tests", nargs="*", help="other test files than those of TESTS")
     given = parser.parse_args()
     import scipy.special  # noqa: F401  (loaded once, for all the processes)
     import torch
 
     torch.set_num_threads(1)
     with copied() as house:
-        names = [f"tests/unit/test_{name}.py" for name in TESTS[given.module]]
+        names = [f"tests/unit/test_{name}.py" for name in given.tests or TESTS[given.module]]
         files = [name for name in names if (house / name).exists()]
         target, log = house / "memolib" / f"{given.module}.py", house / "log"
         run_tests(house, files, [], log)
