@@ -79,7 +79,9 @@ def main() -> None:
                 "t": t,
                 "N_eff": float(D.n_eff(x, t).log().mean().exp()),
                 "points that matter": float(
-                    torch.tensor([float(len(kept)) for kept, _ in D._softmax.carriers_of_spread(x, t)]).median()
+                    torch.tensor(
+                        [float(len(kept)) for kept, _ in D._softmax.carriers_of_spread(x, t)]
+                    ).median()
                 ),
                 "memolib, ms": 1000 * mine,
                 "plain, ms": 1000 * by_hand,
