@@ -17,6 +17,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault(
     "OMP_NUM_THREADS", "1"
@@ -31,7 +32,7 @@ def names() -> list[str]:
     return [*sorted(path.stem for path in FOLDER.glob("[!_]*.py")), "notebooks"]
 
 
-def experiment(name: str):
+def experiment(name: str) -> Any:
     """The experiment of a name."""
     if name == "notebooks":
         from tools.execute import NOTEBOOKS  # they need Jupyter, which the others do not
@@ -110,7 +111,8 @@ def verify(chosen: list[str], everything: bool) -> int:
     (name,), bad = chosen, 0
     stored = experiment(name)
     for configuration in stored.configurations:
-        before, start = stored.state(configuration), time.perf_counter()
+        before = stored.state(configuration)
+        start = time.perf_counter()
         if before.name == "fresh" and not everything:
             continue
         after = (
@@ -131,7 +133,9 @@ def verify(chosen: list[str], everything: bool) -> int:
 
 def make(name: str, entries: list[str], again: bool, seconds: float) -> int:
     """Make results; gives the number of failures."""
-    stored, bad, start = experiment(name), 0, time.monotonic()
+    stored = experiment(name)
+    bad = 0
+    start = time.monotonic()
     wanted = [c for c in stored.configurations if set(entries) <= set(words(c).split())]
     if not wanted:
         allowed = [*map(words, stored.configurations)]

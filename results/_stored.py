@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -236,7 +236,7 @@ class Difference(NamedTuple):
     numbers: int
 
 
-def differences(found, known, tolerance: float, place: str = "") -> Iterator[Difference]:
+def differences(found: Any, known: Any, tolerance: float, place: str = "") -> Iterator[Difference]:
     """Compare leaves with a result, one answer for each number or list of numbers."""
     if isinstance(found, dict):
         for key, value in found.items():
@@ -247,7 +247,8 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
             else:
                 yield Difference(np.inf, f"{where} is not stored", 1)
         return
-    found, known = np.asarray(found, dtype=float), np.asarray(known, dtype=float)
+    found = np.asarray(found, dtype=float)
+    known = np.asarray(known, dtype=float)
     if found.shape != known.shape:
         yield Difference(
             np.inf, f"{place} has shape {known.shape}, and should have {found.shape}", 1
@@ -262,14 +263,14 @@ def differences(found, known, tolerance: float, place: str = "") -> Iterator[Dif
         yield Difference(float(share[most]), words, found.size)
 
 
-def by_place(values):
+def by_place(values: Any) -> Any:
     """Give nested lists as dictionaries by place, for a part to compare with a longer list."""
     if isinstance(values, dict):
         return {key: by_place(value) for key, value in values.items()}
     return dict(enumerate(values)) if isinstance(values, list) else values
 
 
-def quantities(values, place: str = "") -> set[str]:
+def quantities(values: Any, place: str = "") -> set[str]:
     """Names of what a result holds: its keys, nested, with # for every number in them."""
     if isinstance(values, dict):
         inside = {
@@ -281,7 +282,7 @@ def quantities(values, place: str = "") -> set[str]:
     return {place}
 
 
-def _general(key) -> str:
+def _general(key: str | int) -> str:
     if isinstance(key, int):
         return ""
     return " ".join(

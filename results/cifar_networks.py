@@ -41,7 +41,8 @@ def trained(y: torch.Tensor, seed: int, stop: int) -> Trained:
 def run(N: int, seed: int) -> dict:
     """Train, keep, generate, judge."""
     known, fresh = images(seed)
-    y, place = known[:N], {"N": N, "seed": seed}
+    y = known[:N]
+    place = {"N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
     checkpoints.save(STORED.path(place, ".safetensors"), D)
@@ -67,7 +68,8 @@ def run(N: int, seed: int) -> dict:
 def witness(N: int, seed: int) -> list[Leaves]:
     """What is read from the weights and images; and how the training begins."""
     known, fresh = images(seed)
-    place, y = {"N": N, "seed": seed}, known[:N]
+    place = {"N": N, "seed": seed}
+    y = known[:N]
     stored, D = STORED.known(place), checkpoints.load(STORED.path(place, ".safetensors"))
     read = {name: {2: v[0]} for name, v in spectra(D, known, fresh, seed, times=TIMES[2:3]).items()}
     read["nearest"] = grey(y[torch.cdist(generated(D, y, seed, 6), y).argmin(dim=1)]) / 255

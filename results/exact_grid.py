@@ -23,9 +23,12 @@ from results.network_grid import (
 
 def measured(seed: int, sizes: tuple[int, ...]) -> dict:
     """What is exact of data sets of some sizes."""
-    data, found, known = sample(seed), {}, limits(seed, sizes)
+    data = sample(seed)
+    known = limits(seed, sizes)
+    found = {}
     for N in sizes:
-        y, ends = data[:N], known[f"{N} empirical ends"]
+        y = data[:N]
+        ends = known[f"{N} empirical ends"]
         found[f"{N} population"] = rounded(traces(LAW, y, seed))
         values = traces(Empirical(y), y, seed) | copies(ends, y, threshold(y, seed))
         found[f"{N} empirical"] = rounded(

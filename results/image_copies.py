@@ -94,10 +94,12 @@ def partial(
     3, d).
     """
     P, d = axes[:K].T, len(axes)
-    inside, whole = copies(made @ P, data @ P, fresh @ P), copies(made, data, fresh)
+    inside = copies(made @ P, data @ P, fresh @ P)
+    whole = copies(made, data, fresh)
     x = made[(inside > 0) & (whole == 0)]
     places = {"in": P, "whole": torch.eye(d), "rest": axes[K:].T}
-    near, rows = {}, []
+    near = {}
+    rows = []
     if not len(x):
         return rows, np.zeros((0, 3, d))
     for place, basis in places.items():
@@ -121,7 +123,7 @@ def axes_of(known: torch.Tensor) -> torch.Tensor:
     return torch.linalg.svd(few - few.mean(dim=0), full_matrices=False)[2]
 
 
-def images_made(experiment: Experiment, **place) -> torch.Tensor:
+def images_made(experiment: Experiment, **place: str | int) -> torch.Tensor:
     """Images that a stored network made."""
     return torch.from_numpy(np.load(experiment.path(place, ".npz"))["images"]).float() / 255
 
@@ -207,7 +209,8 @@ def witness(name: str, N: int, seed: int) -> list[Leaves]:
 def reads(name: str, N: int, seed: int) -> list:
     """Images and weights of the network, and the data."""
     if name == "cifar10":
-        made, place = cifar_networks.STORED, {"N": N, "seed": seed}
+        made = cifar_networks.STORED
+        place = {"N": N, "seed": seed}
         return [name, made.path(place, ".npz"), made.path(place, ".safetensors")]
     return [name, image_networks.STORED.path({"name": name, "N": N, "seed": seed}, ".npz")]
 

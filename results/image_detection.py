@@ -11,11 +11,14 @@ fresh to them alike: what it says of an image is the image's own difficulty, whi
 smaller network can subtract ("reference").
 """
 
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from memolib import datasets
 from memolib.checkpoints import load
+from memolib.denoisers import Denoiser
 from memolib.dimension import effective
 from memolib.empirical import Empirical
 from memolib.points import add_noise
@@ -45,14 +48,14 @@ def rounded(values: torch.Tensor) -> list[float]:
 
 
 @torch.no_grad()
-def off(D, x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
+def off(D: Denoiser, x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
     """Give |D(x)-y|^2/t at each point."""
     return torch.cat(
         [((D(a, t) - b) ** 2).sum(dim=1) / t for a, b in zip(x.split(50), y.split(50), strict=True)]
     )
 
 
-def readings(D, exact: Empirical, y: torch.Tensor, t: float) -> dict[str, list[float]]:
+def readings(D: Denoiser, exact: Empirical, y: torch.Tensor, t: float) -> dict[str, list[float]]:
     """What is read at each of some images; noise of the same seed for all networks."""
     noisy = [add_noise(y, t, seed=np.random.default_rng(draw)) for draw in range(DRAWS)]
     loss = torch.stack([off(D, x, y, t) for x in noisy])
@@ -72,7 +75,7 @@ def readings(D, exact: Empirical, y: torch.Tensor, t: float) -> dict[str, list[f
     }
 
 
-def gap(D, x: torch.Tensor, t: float) -> list[float]:
+def gap(D: Denoiser, x: torch.Tensor, t: float) -> list[float]:
     """Dimension by the largest gap of the stacked scores, however small it is, and its size."""
     kept = normal_bundle(D, x, t, copies=4 * x.shape[1], seed=np.random.default_rng(0))
     singular = (1 - kept.detach()).clamp(0, 1).sqrt()
@@ -80,7 +83,7 @@ def gap(D, x: torch.Tensor, t: float) -> list[float]:
     return [int(found.rank), float(f"{float(found.size):.4g}")]
 
 
-def stored(name: str, N: int, suffix: str):
+def stored(name: str, N: int, suffix: str) -> Path:
     """A file of a network of seed 0."""
     return image_networks.STORED.path({"name": name, "N": N, "seed": 0}, suffix)
 
@@ -114,9 +117,12 @@ def references() -> dict[str, torch.Tensor]:
     return {"training": known[:SEEN], "fresh": known[FRESH]} | made
 
 
-def reference(D, y: dict[str, torch.Tensor], sigma: float) -> dict[str, dict[str, list[float]]]:
+def reference(
+    D: Denoiser, y: dict[str, torch.Tensor], sigma: float
+) -> dict[str, dict[str, list[float]]]:
     """|D-x|^2/t without noise, and the mean of |D-y|^2/t with noise, at each image."""
-    t, found = sigma**2, {}
+    t = sigma**2
+    found = {}
     for kind, x in y.items():
         loss = [
             off(D, add_noise(x, t, seed=np.random.default_rng(draw)), x, t) for draw in range(DRAWS)
@@ -130,7 +136,8 @@ def reference(D, y: dict[str, torch.Tensor], sigma: float) -> dict[str, dict[str
 
 def run(name: str, N: int) -> dict:
     """All readings of one network."""
-    known, y = images(name, 0)[0], looked_at(name, N)
+    known = images(name, 0)[0]
+    y = looked_at(name, N)
     D, exact, found = load(stored(name, N, ".safetensors")), Empirical(known[:N]), {}
     for sigma in SIGMAS:
         found[str(sigma)] = {kind: readings(D, exact, x, sigma**2) for kind, x in y.items()}
@@ -147,8 +154,10 @@ def run(name: str, N: int) -> dict:
 
 def witness(name: str, N: int) -> list[Leaves]:
     """Readings at the first images of each kind, at one noise."""
-    sigma, some = 0.4, 20  # as many as share one draw of random directions
-    known, y = images(name, 0)[0], {kind: x[:some] for kind, x in looked_at(name, N).items()}
+    sigma = 0.4
+    some = 20  # as many as share one draw of random directions
+    known = images(name, 0)[0]
+    y = {kind: x[:some] for kind, x in looked_at(name, N).items()}
     D, exact = load(stored(name, N, ".safetensors")), Empirical(known[:N])
     found = by_place({kind: readings(D, exact, x, sigma**2) for kind, x in y.items()})
     if N in COUNTED.get(name, ()):

@@ -38,7 +38,8 @@ def directions(name: str, seed: int, sigmas: tuple[float, ...], points: int) -> 
     reference = load(weights(name, REFERENCES[name], 0))
     denoisers = {f"{N}": load(weights(name, N, seed)) for N in SETS[name, seed]}
     denoisers |= {f"{REFERENCES[name]}": reference, f"exact {EXACT}": Empirical(known[:EXACT])}
-    centred, rows = known - known.mean(dim=0), []
+    centred = known - known.mean(dim=0)
+    rows = []
     for sigma in sigmas:
         for kind, y in (("A", known[:POINTS]), ("C", fresh[:POINTS])):
             for i, x in enumerate(add_noise(y, sigma**2, seed=np.random.default_rng(5))[:points]):

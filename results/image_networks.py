@@ -37,10 +37,16 @@ def images(name: str, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def spectra(
-    denoiser: Denoiser, known: torch.Tensor, fresh: torch.Tensor, seed: int, times=TIMES, n=POINTS
+    denoiser: Denoiser,
+    known: torch.Tensor,
+    fresh: torch.Tensor,
+    seed: int,
+    times: tuple[float, ...] = TIMES,
+    n: int = POINTS,
 ) -> dict:
     """Eigenvalues of the Jacobian's symmetric part at each point and noise; median asymmetry."""
-    values, uneven = {}, {}
+    values = {}
+    uneven = {}
     for t in times:
         for kind, x in (("A", known), ("C", fresh)):
             noisy = add_noise(x[:POINTS], t, np.random.default_rng(seed))[:n]
@@ -75,7 +81,8 @@ def trained(y: torch.Tensor, seed: int, stop: int) -> Trained:
 def run(name: str, N: int, seed: int) -> dict:
     """Train, keep, generate, judge."""
     known, fresh = images(name, seed)
-    y, place = known[:N].to(DEVICE), {"name": name, "N": N, "seed": seed}
+    y = known[:N].to(DEVICE)
+    place = {"name": name, "N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
     checkpoints.save(STORED.path(place, ".safetensors"), D.cpu())
@@ -98,7 +105,8 @@ def from_weights(
     D: Denoiser, known: torch.Tensor, fresh: torch.Tensor, N: int, seed: int
 ) -> list[Leaves]:
     """What is read from stored weights: spectra at two points, threshold, six images, ratios."""
-    at, y = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1), known[:N]
+    y = known[:N]
+    at = spectra(D, known, fresh, seed, times=TIMES[2:3], n=1)
     read = {kind: {2: {0: at[kind][0][0]}} for kind in "AC"}
     if N <= 5_000:  # else it takes minutes
         read["threshold"] = float(copy_threshold(y, fresh))

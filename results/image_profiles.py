@@ -22,7 +22,8 @@ def one_subset(
 ) -> dict[str, list[float]]:
     """Averages over the images of a data set (the first n), at each noise variance."""
     seen = profile(y, times, n=n, seed=np.random.default_rng(seed))
-    own, information = torch.sigmoid(seen.log_odds), seen.information()
+    own = torch.sigmoid(seen.log_odds)
+    information = seen.information()
     deciles = torch.quantile(own.double(), torch.tensor([0.1, 0.9], dtype=torch.float64), dim=1)
     values = {
         "own_weight": own.mean(dim=1),

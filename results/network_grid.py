@@ -13,6 +13,7 @@ from itertools import pairwise
 import numpy as np
 import torch
 
+from memolib.denoisers import Denoiser
 from memolib.empirical import Empirical
 from memolib.manifolds import EXAMPLE, SphereManifold
 from memolib.memorization import copy_threshold, nearest_ratio
@@ -46,7 +47,7 @@ def looks(y: torch.Tensor, t: float, seed: int) -> dict[str, torch.Tensor]:
     return {"A": add_noise(y[:POINTS], t, at_data), "B": y[:POINTS], "C": add_noise(x, t, at_fresh)}
 
 
-def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
+def traces(denoiser: Denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
     """Traces of the Jacobian in each group of directions, by kind of point and noise.
 
     Means and medians, and the median asymmetry.
@@ -66,7 +67,7 @@ def traces(denoiser, y: torch.Tensor, seed: int) -> dict[str, list]:
     return out
 
 
-def generated(denoiser) -> torch.Tensor:
+def generated(denoiser: Denoiser) -> torch.Tensor:
     """Points that a denoiser makes of noise, which is the same for all."""
     x = 2 * torch.from_numpy(np.random.default_rng([0, 5]).standard_normal((COPIES, D)))
     return probability_flow(denoiser, x.to(device_of(denoiser)), 4.0, 1e-4, steps=40).cpu()
@@ -88,7 +89,7 @@ def limits(seed: int, sizes: tuple[int, ...] = SIZES) -> dict[str, torch.Tensor]
 
 
 def distances(
-    denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
+    denoiser: Denoiser, known: dict[str, torch.Tensor], y: torch.Tensor, seed: int
 ) -> dict[str, list]:
     """Root mean square distance to each exact denoiser, in units of the noise that it removes."""
     out = {}
@@ -207,7 +208,7 @@ def threshold(y: torch.Tensor, seed: int) -> float:
     return float(copy_threshold(y, fresh))
 
 
-def device_of(denoiser) -> str:
+def device_of(denoiser: Denoiser) -> str:
     """Where a denoiser computes: what is exact stays on the CPU."""
     return DEVICE if isinstance(denoiser, torch.nn.Module) else "cpu"
 

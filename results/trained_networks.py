@@ -5,6 +5,7 @@ networks, and the same run after its first 1,000 steps. Beside each result lie t
 """
 
 from memolib.checkpoints import load, save
+from memolib.denoisers import Denoiser
 from memolib.networks import ResidualMLP
 from memolib.sweeps import grid
 from memolib.training import Trained, train
@@ -25,7 +26,7 @@ def trained(N: int, stop: int) -> Trained:
     )  # fmt: skip
 
 
-def measured(denoiser, N: int) -> dict:
+def measured(denoiser: Denoiser, N: int) -> dict:
     """What is read from the weights."""
     return rounded(traces(denoiser, sample(SEED)[:N], SEED))
 
