@@ -87,7 +87,7 @@ zipped:
 # Needs uv on the path. The CUDA packages of the default Linux wheel of torch are left out.
 lock:
 	sed '/^[^#]/,$$d' requirements.txt > requirements.part
-	uv pip compile pyproject.toml --quiet --extra book --extra test --universal --python-version 3.11 --no-header --no-annotate \
+	uv pip compile pyproject.toml --quiet --all-extras --universal --python-version 3.11 --no-header --no-annotate \
 	  --constraint tools/constraints.txt | grep -vE '^(nvidia-|cuda-|triton=)' >> requirements.part
 	mv requirements.part requirements.txt
 

@@ -41,9 +41,7 @@ def megabytes(run: Callable) -> float:
 
 
 def exponent(sizes: list[float], times: list[float]) -> tuple[float, float]:
-    """Power of the size that the time grows with, by least squares of logarithms, and its standard
-    error.
-    """
+    """Power of the size that the time grows with, by least squares of logarithms, and its error."""
     (slope, _), covariance = np.polyfit(np.log(sizes), np.log(times), 1, cov=True)
     return float(slope), float(covariance[0, 0] ** 0.5)
 

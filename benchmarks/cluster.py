@@ -1,5 +1,6 @@
-"""The empirical denoiser on a cluster of processes, and what larger data would cost: python
-benchmarks/cluster.py.
+"""The empirical denoiser on a cluster of processes, and what larger data would cost.
+
+Run by ``python benchmarks/cluster.py``.
 
 1,000 queries to 60,000 points of MNIST's size, in float32, in this process and on one and two
 worker processes of one thread each; the rate of the two workers then gives hours and memory for

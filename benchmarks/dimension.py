@@ -1,5 +1,6 @@
-"""Estimates of the dimension against the plain ways, and against the truth: python
-benchmarks/dimension.py.
+"""Estimates of the dimension against the plain ways, and against the truth.
+
+Run by ``python benchmarks/dimension.py``.
 
 At a point of 784 coordinates, for the empirical denoiser of 5,000 points and for a trained U-Net:
 FLIPD with the trace by 784 reverse-mode derivatives, one after the other; the normal bundle's gap
@@ -35,8 +36,9 @@ def plain_flipd(denoise, x: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def plain_bundle(denoise, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Largest step between singular values of scores at noisy copies, in units where the noise's
-    lie around 1.
+    """Largest step between singular values of scores at noisy copies.
+
+    In units where the noise's lie around 1.
     """
     noise, scores = np.random.default_rng(0).standard_normal((COPIES, x.shape[1])), []
     with torch.no_grad():

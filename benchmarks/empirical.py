@@ -1,5 +1,6 @@
-"""The empirical denoiser against the plain ways to compute it, in one run: python
-benchmarks/empirical.py.
+"""The empirical denoiser against the plain ways to compute it, in one run.
+
+Run by ``python benchmarks/empirical.py``.
 
 For each size: seconds for 1,000 queries (the best of a few runs), the largest deviation from the
 plain way in float64, and the memory that the computation takes beyond its inputs; then how time
@@ -43,9 +44,7 @@ def with_cdist(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def attention(x: torch.Tensor, y: torch.Tensor, t: float) -> torch.Tensor:
-    """Attention by torch's public function, with the squared norms as one more coordinate of the
-    keys.
-    """
+    """Attention by torch's public function, the squared norms one more coordinate of the keys."""
     keys = torch.cat([y, -(y**2).sum(dim=1, keepdim=True) / 2], dim=1)
     queries = torch.cat([x, torch.ones(len(x), 1).to(x)], dim=1) / t
     return scaled_dot_product_attention(
@@ -104,8 +103,9 @@ def one_size(N: int, d: int, t: float, dtype: torch.dtype) -> list[dict]:
 
 
 def scaling() -> dict[str, list[dict]]:
-    """Seconds against N, Q and d, one at a time, about N = 20,000, Q = 500 and d = 784, in
-    float32.
+    """Seconds against N, Q and d, one at a time, in float32.
+
+    About N = 20,000, Q = 500 and d = 784.
     """
     generator, middle, tables = (
         torch.Generator().manual_seed(2),
@@ -136,8 +136,9 @@ def scaling() -> dict[str, list[dict]]:
 
 
 def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
-    """Own weight, N_eff and information of all N points at 40 noise variances: one pass, and one
-    call for each.
+    """Own weight, N_eff and information of all N points at 40 noise variances.
+
+    In one pass, and in one call for each.
     """
     y = torch.rand(N, d, generator=torch.Generator().manual_seed(3)) * 0.3
     D, times, few = Empirical(y), np.geomspace(30, 0.3, steps), 500
@@ -160,8 +161,9 @@ def many_noises(N: int = 60_000, d: int = 784, steps: int = 40) -> list[dict]:
 
 
 def single_precision() -> list[dict]:
-    """Largest error of float32 answers against float64, in units of the data's spread, at large and
-    small noise.
+    """Largest error of float32 answers against float64, at large and small noise.
+
+    In units of the data's spread.
     """
     generator = torch.Generator().manual_seed(1)
     y = torch.sigmoid(
@@ -191,9 +193,8 @@ def main() -> None:
             for row in rows:
                 memory = f"{row['MB']:6.0f} MB" if "MB" in row else 9 * " "
                 error = f"error {row['error']:.1e}" if "error" in row else ""
-                print(
-                    f"{row['way']:38} {row['s']:8.3f} s {row['s'] / rows[0]['s']:7.2f} x  {memory}   {error}"
-                )
+                times = f"{row['s']:8.3f} s {row['s'] / rows[0]['s']:7.2f} x"
+                print(f"{row['way']:38} {times}  {memory}   {error}")
     tables["float32 against float64"] = single_precision()
     tables |= scaling()
     tables["40 noise variances, N = 60,000, d = 784, float32"] = many_noises()

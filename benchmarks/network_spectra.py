@@ -1,12 +1,12 @@
-"""Spectra of networks' Jacobians against plain ways, in one run: python
-benchmarks/network_spectra.py.
+"""Spectra of networks' Jacobians against plain ways, in one run.
+
+Run by ``python benchmarks/network_spectra.py``.
 
 Residual networks and U-Nets for images of 28x28 (784 coordinates) and 32x32x3 (3,072), at smooth
-random images with
-noise: the stored U-Net of 5,000 images of MNIST, the others trained here for a moment. Plain are
-automatic differentiation of one coordinate of the answer after the other, denoising one kick or one
-noisy copy at a time, and, for the leading eigenvalues, memolib's own full spectrum. Where the plain
-way is timed on a part, its time is scaled. Prints tables, and writes
+random images with noise: the stored U-Net of 5,000 images of MNIST, the others trained here for a
+moment. Plain are automatic differentiation of one coordinate of the answer after the other,
+denoising one kick or one noisy copy at a time, and, for the leading eigenvalues, memolib's own full
+spectrum. Where the plain way is timed on a part, its time is scaled. Prints tables, and writes
 results/benchmarks/network_spectra.json.
 """
 
@@ -28,8 +28,9 @@ LEADING = 100
 
 
 def images(n: int, d: int, seed: int) -> torch.Tensor:
-    """Points like images: coordinates from 0 to 1, smooth functions of 15 hidden ones, the same for
-    every seed.
+    """Points like images: coordinates from 0 to 1, smooth functions of 15 hidden ones.
+
+    The functions are the same for every seed.
     """
     return torch.sigmoid(gaussian(n, 15, seed=seed) @ gaussian(15, d, seed=99) / 2).float()
 
@@ -62,9 +63,7 @@ def by_rows(D: NetworkDenoiser, x: torch.Tensor, rows: int) -> torch.Tensor:
 
 
 def by_kicks(D: NetworkDenoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
-    """First columns of the finite differences of ``method="perturbation"``, one kick of one point
-    at a time.
-    """
+    """First columns of the differences of ``method="perturbation"``, one kick at a time."""
     columns, size = [], T**0.5
     for kick in size * torch.eye(x.shape[1])[:kicks]:
         columns.append(
@@ -74,9 +73,7 @@ def by_kicks(D: NetworkDenoiser, x: torch.Tensor, kicks: int) -> torch.Tensor:
 
 
 def by_copies(D: NetworkDenoiser, x: torch.Tensor, copies: int) -> torch.Tensor:
-    """The normal bundle of one point, its scores at one copy after the other, by singular
-    values.
-    """
+    """The normal bundle of one point by singular values, its scores at one copy after the other."""
     noisy = x + T**0.5 * torch.from_numpy(
         np.random.default_rng(0).standard_normal((copies, x.shape[1]))
     ).to(x)
@@ -91,8 +88,9 @@ def falling(G: torch.Tensor) -> torch.Tensor:
 
 
 def measured(run: Callable) -> tuple[torch.Tensor, float, float]:
-    """Answer of a run, its seconds (the best of three, where one takes less than three seconds) and
-    megabytes.
+    """Answer of a run, its seconds and megabytes.
+
+    The best of three, where one takes less than three seconds.
     """
     answers, times = [], []
     memory = megabytes(lambda: times.append(seconds(lambda: answers.append(run()), repeats=1)))
@@ -120,9 +118,7 @@ def apart(one: torch.Tensor, other: torch.Tensor) -> float:
 
 
 def whole(name: str, D: NetworkDenoiser, x: torch.Tensor) -> list[dict]:
-    """Jacobian, full spectrum, orthogonal kicks, normal bundle: rows of a network for 784
-    coordinates.
-    """
+    """Jacobian, full spectrum, orthogonal kicks, normal bundle: rows for 784 coordinates."""
     n, d = x.shape
     ours, plain = measured(lambda: spectra.jacobian(D, x, T)), measured(lambda: by_rows(D, x, d))
     rows = [row(f"Jacobian, {n} points", name, d, ours, plain, apart(ours[0], plain[0]))]
@@ -144,9 +140,7 @@ def whole(name: str, D: NetworkDenoiser, x: torch.Tensor) -> list[dict]:
 
 
 def part(name: str, D: NetworkDenoiser, x: torch.Tensor, rows: int = 64) -> list[dict]:
-    """Full spectrum by rows, and leading eigenvalues against the full spectrum: rows of a network
-    for 3,072.
-    """
+    """Full spectrum by rows, and leading eigenvalues against it: rows for 3,072 coordinates."""
     d = x.shape[1]
     full, some = measured(lambda: spectra.spectrum(D, x, T)), measured(lambda: by_rows(D, x, rows))
     scaled = d / rows * some[1] + seconds(

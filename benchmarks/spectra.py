@@ -1,5 +1,6 @@
-"""Spectra of Jacobians against the plain way and automatic differentiation, in one run: python
-benchmarks/spectra.py.
+"""Spectra of Jacobians against the plain way and automatic differentiation, in one run.
+
+Run by ``python benchmarks/spectra.py``.
 
 The empirical denoiser of 60,000 points of MNIST's size, at 100 noisy points: eigenvalues by the
 Gram matrix of the points that matter; the plain way, softmax weights, one covariance of the points
@@ -23,9 +24,7 @@ TIMES = 0.1, 0.5, 1.0, 1.3, 2.0, 3.0, 5.0, 20.0
 
 
 def by_covariance(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Eigenvalues of the weighted covariance over t, by softmax weights and one product of matrices
-    a point.
-    """
+    """Eigenvalues of the weighted covariance over t, one product of matrices a point."""
     weights = torch.softmax((x @ y.T - (y**2).sum(dim=1) / 2) / t, dim=1)
 
     def spectrum(w: torch.Tensor) -> torch.Tensor:
@@ -38,8 +37,9 @@ def by_covariance(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
 
 
 def by_autograd(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Eigenvalues of the Jacobian of a plain softmax denoiser, by d forward-mode derivatives, 98 at
-    a time.
+    """Eigenvalues of the Jacobian of a plain softmax denoiser, by d forward-mode derivatives.
+
+    98 at a time.
     """
     biases = -(y**2).sum(dim=1) / 2
 
@@ -79,7 +79,9 @@ def main() -> None:
                 "t": t,
                 "N_eff": float(D.n_eff(x, t).log().mean().exp()),
                 "points that matter": float(
-                    torch.tensor([float(len(kept)) for kept, _ in D._matter(x, t)]).median()
+                    torch.tensor(
+                        [float(len(kept)) for kept, _ in D._softmax.carriers_of_spread(x, t)]
+                    ).median()
                 ),
                 "memolib, ms": 1000 * mine,
                 "plain, ms": 1000 * by_hand,

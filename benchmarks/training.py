@@ -1,8 +1,7 @@
-"""Training a denoiser against the public recipe, in one run: python benchmarks/training.py
-[--seconds S] [--ours S].
+"""Training a denoiser against the public recipe, in one run.
 
-With --points 500 the other data set and the ensembles are left out, and the files are called
-training_500.
+Run by ``python benchmarks/training.py [--seconds S] [--ours S]``. With --points 500 the other data
+set and the ensembles are left out, and the files are called training_500.
 
 On an equal number of seconds, the recipe of the public experiments, written from its description,
 and memolib's, taking turns on one machine: for 500 and 20,000 points of the book's example (30
@@ -38,8 +37,9 @@ SIZES = (10, 50, 100, 250, 500, 1_000, 2_500, 5_000, 20_000)
 
 
 class PublicNetwork(nn.Module):
-    """Residual network of width 128 and two blocks, 535,198 parameters, of which 86% serve the
-    time.
+    """Residual network of width 128 and two blocks.
+
+    It has 535,198 parameters, of which 86% serve the time.
     """
 
     def __init__(self, d: int = 30, width: int = 128, embedding: int = 512):
@@ -73,8 +73,9 @@ class PublicNetwork(nn.Module):
 
 
 class PublicRecipe:
-    """RAdam at 1e-4, batches of 128, times uniform, ``sigma = 0.01 5000^s``, plain noise
-    prediction, average .9999.
+    """RAdam at 1e-4, batches of 128, plain noise prediction, average .9999.
+
+    Times s are uniform, ``sigma = 0.01 5000^s``.
     """
 
     def __init__(self, y: torch.Tensor):
@@ -134,8 +135,9 @@ class Judge:
 
 
 def ours(y: torch.Tensor, seconds: float):
-    """Train for about so many seconds, with the number of steps from a short trial; gives also
-    steps and seconds.
+    """Train for about so many seconds, with the number of steps from a short trial.
+
+    Gives also steps and seconds.
     """
     trial = train(y, ResidualMLP(30), steps=200)
     steps = max(1, int(200 * seconds / trial.seconds))
@@ -188,7 +190,8 @@ def main() -> None:
             say(f"{title}{note}")
             for row in rows:
                 say("    " + "   ".join(f"{key} {value:.3g}" for key, value in row.items()))
-            command = f"python benchmarks/training.py --seconds {arguments.seconds:g} --ours {arguments.ours:g}"
+            command = f"python benchmarks/training.py --seconds {arguments.seconds:g}"
+            command += f" --ours {arguments.ours:g}"
             command += f" --points {arguments.points[0]}" if chosen else ""
             write(name, tables, start, command=command, load=os.getloadavg()[0])
 

@@ -1,5 +1,4 @@
-"""memolib: the helper package of *Losing Dimensions*, a book on memorization in generative
-diffusion.
+"""The helper package of *Losing Dimensions*, a book on memorization in generative diffusion.
 
 One convention runs through everything: t is always a noise *variance*, and a set of N data points
 seen through noise t is a system of N energy levels at temperature t. One idea runs through
@@ -7,11 +6,13 @@ everything: all are denoisers.
 
 What a researcher needs stands here, as ``memolib.spectrum`` or ``memolib.copies``, and is loaded
 when it is first used: ``import memolib`` itself, ``memolib.theory`` and ``memolib.rem`` load no
-torch.
+torch. The core needs NumPy, SciPy, torch, tqdm and safetensors; figures and data sets need the
+extra ``book``, data in shards the extra ``cluster``, and they say so where it is missing.
 """
 
 from importlib import import_module
 from importlib.metadata import version
+from typing import Any
 
 __version__ = version("losing-dimensions")
 
@@ -53,7 +54,7 @@ _MODULES = (
 __all__ = ["__version__", *sorted(_NAMES), *sorted(_MODULES)]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Load what is asked for (PEP 562)."""
     if name in _NAMES:
         home, inside = _NAMES[name]

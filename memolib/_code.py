@@ -1,5 +1,6 @@
-"""What Python code does, apart from how it is written: to tell whether a result was made by the
-code that is here.
+"""What Python code does, apart from how it is written.
+
+It tells whether a result was made by the code that is here.
 """
 
 import ast
@@ -10,14 +11,32 @@ SILENT = ("ctx", "kind", "type_comment")  # fields of a syntax tree that change 
 
 
 def canonical(source: str) -> str:
-    """Give source as text in which comments, docstrings and layout are gone, the same in every
-    version of Python.
+    """Give source as text in which comments, docstrings and layout are gone.
+
+    Args:
+        source: Python code.
+
+    Returns:
+        A text, the same in every version of Python.
+
+    Raises:
+        SyntaxError: for other text.
     """
     return _text(ast.parse(source))
 
 
 def digest(sources: Iterable[str]) -> str:
-    """Give 16 hexadecimal digits that stand for pieces of source code."""
+    """Give digits that stand for pieces of source code.
+
+    Args:
+        sources: Python code, piece by piece.
+
+    Returns:
+        16 hexadecimal digits.
+
+    Raises:
+        SyntaxError: for other text.
+    """
     sha = hashlib.sha256()
     for source in sources:
         sha.update(canonical(source).encode() + b"\0")

@@ -14,31 +14,23 @@ from torch.func import jvp, vjp, vmap
 TOGETHER = 2**16
 
 
-def along(
-    function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0
-) -> torch.Tensor:
+def along(function: Callable, x: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Give ``G v`` for a stack of directions v of the shape of x, by forward mode."""
 
     def push(v: torch.Tensor) -> torch.Tensor:
         return jvp(function, (x,), (v,))[1]
 
-    return vmap(push, dim, dim, chunk_size=max(1, 2 * TOGETHER // x.numel()))(directions)
+    return vmap(push, chunk_size=max(1, 2 * TOGETHER // x.numel()))(directions)
 
 
-def across(
-    function: Callable, x: torch.Tensor, directions: torch.Tensor, dim: int = 0
-) -> torch.Tensor:
+def across(function: Callable, x: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
     """Give ``G' v`` for a stack of directions v of the shape of x, by reverse mode."""
     pull = vjp(function, x)[1]
-    return vmap(lambda v: pull(v)[0], dim, dim, chunk_size=max(1, TOGETHER // x.numel()))(
-        directions
-    )
+    return vmap(lambda v: pull(v)[0], chunk_size=max(1, TOGETHER // x.numel()))(directions)
 
 
 def forward(function: Callable, x: torch.Tensor) -> torch.Tensor:
-    """Give Jacobians of shape (n, d, d), or (n, d, m) of another number of answers, by forward
-    mode.
-    """
+    """Give Jacobians by forward mode, shape (n, d, m) where d answers depend on m coordinates."""
     return along(function, x, _axes(x)).permute(1, 2, 0)
 
 

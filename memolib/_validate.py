@@ -11,9 +11,9 @@ Seed = int | Sequence[int] | np.random.Generator | None
 
 
 def shown(value: object) -> str:
-    """Give the text of a value for a message, whatever the value is and however long the text."""
+    """Give a value's text for a message, on one line, whatever the value and however long."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except Exception:  # an object's own fault, or a number of more digits than Python prints
         text = f"of type {type(value).__name__}"
     return text if len(text) <= 500 else text[:500] + "..."
@@ -87,11 +87,10 @@ def flag(name: str, value: Any) -> bool:
 
 
 def generator(seed: Any, purpose: str) -> np.random.Generator:
-    """Give the random numbers that ``seed`` starts for one purpose; a ``Generator`` is given back
-    as it is.
+    """Give the random numbers that ``seed`` starts for one purpose.
 
     The purpose is the name of the function that draws: data and noise of equal seeds are not the
-    same numbers.
+    same numbers. A ``Generator`` is given back as it is.
     """
     if isinstance(seed, np.random.Generator):
         return seed

@@ -1,5 +1,4 @@
-"""Files of tensors that are whole or refused: trained denoisers, and checkpoints that a killed run
-goes on from.
+"""Files of tensors that are whole or refused: trained denoisers, and checkpoints of killed runs.
 
 safetensors, never pickle: reading a file runs nothing. A file is written beside its place and moved
 there when it is on the disk, and carries a SHA-256 digest of its content.
@@ -7,9 +6,11 @@ there when it is on the disk, and carries a SHA-256 digest of its content.
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,11 +23,17 @@ KEPT = 2  # checkpoints of a run: one may be damaged
 
 
 def digest(tensors: dict[str, torch.Tensor], text: str = "") -> str:
-    """SHA-256 of named tensors, their types and shapes, and a text.
+    """Give SHA-256 of named tensors, their types and shapes, and a text.
 
     Args:
         tensors: by name.
         text: to be included.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Chapter:
+        ``networks/training``.
     """
     sha = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
@@ -35,14 +42,19 @@ def digest(tensors: dict[str, torch.Tensor], text: str = "") -> str:
     return sha.hexdigest()
 
 
-def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
-    """Write tensors and a note in one step that leaves the old file or the new one, whatever
-    happens.
+def write(path: str | os.PathLike, tensors: dict[str, torch.Tensor], note: dict[str, Any]) -> None:
+    """Write tensors and a note in one step: the old file is there or the new one, come what may.
 
     Args:
         path: of the file.
         tensors: by name.
         note: what JSON can hold.
+
+    Raises:
+        OSError: where the file cannot be written, by its name.
+
+    Chapter:
+        ``networks/training``.
     """
     text = json.dumps(note, sort_keys=True)
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -53,13 +65,21 @@ def write(path, tensors: dict[str, torch.Tensor], note: dict) -> None:
             raise OSError(f"{path} could not be written: {error}") from error
 
 
-def read(path) -> tuple[dict[str, torch.Tensor], dict]:
+def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Give the tensors and the note of a file.
 
     Args:
         path: of the file.
-    Returns: tensors by name, and the note. Raises: ValueError for a file that is damaged or not of
-    this kind, FileNotFoundError for none. Chapter: ``networks/training``.
+
+    Returns:
+        Tensors by name, and the note.
+
+    Raises:
+        ValueError: for a file that is damaged or not of this kind.
+        FileNotFoundError: where there is none.
+
+    Chapter:
+        ``networks/training``.
     """
     path = as_path(path)
     try:
@@ -70,61 +90,101 @@ def read(path) -> tuple[dict[str, torch.Tensor], dict]:
     except SafetensorError as error:
         raise ValueError(f"{path} is damaged, or no safetensors file: {error}") from None
     if not {"note", "sha256"} <= set(metadata):
-        raise ValueError(
-            f"{path} is another program's safetensors file; allowed is one that memolib wrote"
-        )
+        allowed = "one that memolib wrote"
+        raise ValueError(f"{path} is another program's safetensors file; allowed is {allowed}")
     text = metadata["note"]
     if digest(tensors, text) != metadata["sha256"]:
         raise ValueError(f"{path} is damaged: its content does not have the digest that it states")
     return tensors, json.loads(text)
 
 
-def save(path, denoiser: NetworkDenoiser) -> None:
+def save(path: str | os.PathLike, denoiser: NetworkDenoiser) -> None:
     """Write a denoiser: its architecture, preconditioning and parameters.
 
     Args:
         path: of the file, by custom ``.safetensors``.
         denoiser: with one of memolib's networks: another one's file could not be opened again.
-    Raises: OSError where the file cannot be written. Chapter: ``networks/training``.
+
+    Raises:
+        ValueError: for a denoiser with another network.
+        OSError: where the file cannot be written, by its name.
+
+    Chapter:
+        ``networks/training``.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from memolib import NetworkDenoiser, ResidualMLP, load, save
+        >>> D = NetworkDenoiser(ResidualMLP(2), data_std=1.0, mean=[5.0, 0.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save(Path(folder) / "mine.safetensors", D)
+        ...     again = load(Path(folder) / "mine.safetensors")
+        >>> x = [[4.0, 1.0]]
+        >>> bool((again(x, 0.5) == D(x, 0.5)).all()), again
+        (True, NetworkDenoiser(kind=ResidualMLP, d=2, width=128, blocks=2))
     """
     if type(denoiser.network) not in NETWORKS.values():
-        raise ValueError(
-            f"denoiser has the network {denoiser.network!r}; allowed are {', '.join(NETWORKS)}"
-        )
-    write(
-        path,
-        denoiser.state_dict(),
-        {"network": denoiser.network.config, "data_std": denoiser.data_std},
-    )
+        allowed = ", ".join(NETWORKS)
+        raise ValueError(f"denoiser has the network {denoiser.network!r}; allowed are {allowed}")
+    note = {"network": denoiser.network.config, "data_std": denoiser.data_std}
+    write(path, denoiser.state_dict(), note)
 
 
-def load(path) -> NetworkDenoiser:
+def load(path: str | os.PathLike) -> NetworkDenoiser:
     """Give a denoiser that ``save`` wrote, ready for use, without gradients.
 
     Args:
         path: of the file.
-    Returns: NetworkDenoiser. Raises: as ``read``; ValueError for a file of another kind, such as a
-    checkpoint.
-    Chapter: ``networks/training``.
+
+    Returns:
+        NetworkDenoiser.
+
+    Raises:
+        ValueError: for a file that is damaged, or of another kind, such as a checkpoint.
+        FileNotFoundError: where there is none.
+
+    Chapter:
+        ``networks/training``.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from memolib import load
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder) / "picture.safetensors"
+        ...     _ = path.write_text("no network")
+        ...     try:
+        ...         load(path)
+        ...     except ValueError as error:
+        ...         print(str(error).split(" ", 1)[1].split(":")[0])
+        is damaged, or no safetensors file
     """
     tensors, note = read(path)
     try:
         denoiser = NetworkDenoiser(build(note["network"]), note["data_std"], tensors["mean"])
         denoiser.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        known = ", ".join(NETWORKS)
-        raise ValueError(
-            f"{path} holds no denoiser that ``save`` wrote of a {known}: {error!r}"
-        ) from error
+        wanted = f"denoiser that ``save`` wrote of a {', '.join(NETWORKS)}"
+        raise ValueError(f"{path} holds no {wanted}: {error!r}") from error
     return denoiser.eval().requires_grad_(False)
 
 
-def build(config: dict, seed: int = 0) -> torch.nn.Module:
+def build(config: dict[str, Any], seed: int = 0) -> torch.nn.Module:
     """Make a fresh network.
 
     Args:
         config: as a network holds it.
-        seed: of the initial parameters.
+        seed: of the initial parameters, a whole number.
+
+    Returns:
+        One of memolib's networks, in float32.
+
+    Raises:
+        KeyError: for a kind that is not there.
+
+    Chapter:
+        ``networks/training``.
     """
     options = {key: value for key, value in config.items() if key != "kind"}
     with seeded(seed):
@@ -137,6 +197,12 @@ def seeded(seed: int) -> Iterator[None]:
 
     Args:
         seed: of torch's own generator.
+
+    Yields:
+        Nothing; networks are made in the block.
+
+    Chapter:
+        ``networks/training``.
     """
     default = torch.get_default_dtype()
     with torch.random.fork_rng(devices=[]):
@@ -148,16 +214,27 @@ def seeded(seed: int) -> Iterator[None]:
             torch.set_default_dtype(default)
 
 
-def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
+def latest(
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """Give the newest whole checkpoint of a run, None where there is none yet.
+
+    A damaged file is passed over with a warning.
 
     Args:
         folder: of the checkpoints.
         config: of the run that wants to go on.
-    Returns: tensors and note, as ``read``. A damaged file is passed over with a warning.
-    Raises: ValueError for a checkpoint of another configuration or other data, or where all are
-    damaged.
-    Chapter: ``networks/training``.
+
+    Returns:
+        Tensors by name, and the note.
+
+    Raises:
+        ValueError: for a checkpoint of another configuration or other data, or where all are
+            damaged.
+
+    Chapter:
+        ``networks/training``.
     """
     paths = sorted(as_path(folder).glob("step-*.safetensors"), reverse=True)
     for path in paths:
@@ -172,14 +249,17 @@ def latest(folder, config: dict) -> tuple[dict[str, torch.Tensor], dict] | None:
                 raise ValueError(f"{key} is {value}; allowed, to go on from {path}, is {held}")
         return tensors, note
     if paths:
-        raise ValueError(
-            f"checkpoints is {folder}; "
-            f"allowed is a folder where not all of {len(paths)} are damaged"
-        )
+        allowed = f"a folder where not all of {len(paths)} are damaged"
+        raise ValueError(f"checkpoints is {folder}; allowed is {allowed}")
     return None
 
 
-def checkpoint(folder, step: int, tensors: dict[str, torch.Tensor], note: dict) -> None:
+def checkpoint(
+    folder: str | os.PathLike,
+    step: int,
+    tensors: dict[str, torch.Tensor],
+    note: dict[str, Any],
+) -> None:
     """Write a checkpoint and remove all but the last two.
 
     Args:
@@ -187,6 +267,12 @@ def checkpoint(folder, step: int, tensors: dict[str, torch.Tensor], note: dict) 
         step: number of steps done.
         tensors: by name.
         note: with the run's ``config``.
+
+    Raises:
+        OSError: where the file cannot be written, by its name.
+
+    Chapter:
+        ``networks/training``.
     """
     folder = as_path(folder)
     write(folder / f"step-{step:09d}.safetensors", tensors, note)

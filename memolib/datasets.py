@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pooch
-from sklearn.datasets import load_digits
 
+from memolib._extras import extra
 from memolib._files import as_path
 
 _MIRRORS = {
@@ -79,12 +78,24 @@ def digits() -> Images:
     Returns:
         Images with x of shape (1797, 64), values 0 to 1, labels 0 to 9.
 
+    Raises:
+        ImportError: without scikit-learn, which comes with the extra ``book``.
+
     Source:
         Alpaydin and Kaynak, Optical Recognition of Handwritten Digits (UCI, 1998), test part.
 
     Chapter:
         ``glass/random_energy_model``.
+
+    Example:
+        >>> from memolib import datasets
+        >>> images = datasets.digits()
+        >>> images.x.shape, int(images.labels[0])
+        ((1797, 64), 0)
     """
+    with extra("book"):
+        from sklearn.datasets import load_digits
+
     raw = load_digits()
     return Images(raw.data / 16, raw.target.astype(np.int64), (8, 8))
 
@@ -104,9 +115,13 @@ def mnist(split: str = "train") -> Images:
         FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
         PermissionError: for a file or a cache folder that may not be used, by its name.
         ConnectionError: where it is not set, and a file is neither cached nor at a mirror.
+        ImportError: where it is not set, without pooch, which comes with the extra ``book``.
 
     Source:
         LeCun, Bottou, Bengio and Haffner, Proc. IEEE 86 (1998).
+
+    Chapter:
+        ``networks/images``.
     """
     return _load("mnist", split, (28, 28))
 
@@ -118,17 +133,22 @@ def fashion_mnist(split: str = "train") -> Images:
         split: "train" or "test".
 
     Returns:
-        As ``mnist``, but labels 0 to 9 are T-shirt, trousers, pullover, dress, coat, sandal, shirt,
-        sneaker, bag, ankle boot.
+        Images with x of shape (N, 784), float32, values 0 to 1, that is grey level / 255, so noise
+        variances t are in units of 255 squared grey levels; labels 0 to 9 are T-shirt, trousers,
+        pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot.
 
     Raises:
         ValueError: for another split, or a broken file, by its name.
         FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
         PermissionError: for a file or a cache folder that may not be used, by its name.
         ConnectionError: where it is not set, and a file is neither cached nor at a mirror.
+        ImportError: where it is not set, without pooch, which comes with the extra ``book``.
 
     Source:
         Xiao, Rasul and Vollgraf, arXiv:1708.07747 (2017).
+
+    Chapter:
+        ``networks/images``.
     """
     return _load("fashion_mnist", split, (28, 28))
 
@@ -140,8 +160,9 @@ def cifar10(split: str = "train") -> Images:
         split: "train" or "test".
 
     Returns:
-        Images with x of shape (N, 3072), scaled as for MNIST, red, green and blue of a pixel side
-        by side; labels 0 to 9 are airplane, automobile, bird, cat, deer, dog, frog, horse, ship,
+        Images with x of shape (N, 3072), float32, values 0 to 1, that is level / 255, so noise
+        variances t are in units of 255 squared levels; red, green and blue of a pixel stand side by
+        side; labels 0 to 9 are airplane, automobile, bird, cat, deer, dog, frog, horse, ship,
         truck.
 
     Raises:
@@ -149,10 +170,14 @@ def cifar10(split: str = "train") -> Images:
         FileNotFoundError: where ``MEMOLIB_DATA`` is set and its folder lacks the set.
         PermissionError: for a file or a cache folder that may not be used, by its name.
         ConnectionError: where it is not set, and a file is neither cached nor at a mirror.
+        ImportError: where it is not set, without pooch, which comes with the extra ``book``.
 
     Source:
         Krizhevsky, Learning multiple layers of features from tiny images (University of Toronto,
         2009).
+
+    Chapter:
+        ``networks/images``.
     """
     return _load("cifar10", split, (32, 32, 3))
 
@@ -166,6 +191,9 @@ def is_here(name: str) -> bool:
     Returns:
         Whether all its files are in the folder ``MEMOLIB_DATA``, or in the cache where that is not
         set.
+
+    Chapter:
+        ``networks/images``.
     """
     files = [file for split in ("train", "test") for file in _official(name, split)]
     folder = _folder()
@@ -217,6 +245,9 @@ def _folder() -> Path | None:
 
 def _cache() -> Path:
     """Give the folder of downloads."""
+    with extra("book"):
+        import pooch
+
     return pooch.os_cache("losing-dimensions")
 
 
@@ -235,6 +266,9 @@ def _find(name: str, file: str) -> Path:
 
 def _download(name: str, file: str) -> Path:
     """Find a file in the cache, or bring it there from the first mirror that has it."""
+    with extra("book"):
+        import pooch
+
     forms = " or ".join(_forms(name, file))
     cache = _cache() / Path(file).parent
     failures = ""

@@ -1,5 +1,4 @@
-"""Everything is a denoiser: laws, data sets, networks, and through ``as_denoiser`` everybody's
-models.
+"""Everything is a denoiser: laws, data sets, networks, and by ``as_denoiser`` everybody's models.
 
 A denoiser is ``D(x, t) = E[y | x_t = x]``: of noisy points ``x_t = y + sqrt(t) xi`` it gives the
 mean of the data y that could have made them. With it come the score ``(D - x)/t`` and the Jacobian
@@ -7,11 +6,16 @@ mean of the data y that could have made them. With it come the score ``(D - x)/t
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from memolib import _derivatives
 from memolib._tensors import as_noises, as_points, each_noise
+from memolib._validate import ArrayLike
+
+TensorLike = ArrayLike | torch.Tensor  # what is made a tensor
+Model = Callable[[torch.Tensor, Any], torch.Tensor]  # of points and noise; a Denoiser is one
 
 HALF = (torch.float16, torch.bfloat16)  # too coarse for spectra: the work is done in float32
 
@@ -34,15 +38,36 @@ class Denoiser:
 
     Attributes:
         d: number of coordinates of a point.
+
+    Source:
+        Robbins, An empirical Bayes approach to statistics, Proc. Third Berkeley Symp. 1, 157
+        (1956); Miyasawa (1961): the score of noisy data is ``(D - x)/t``.
+
+    Chapter:
+        ``diffusion/noise_and_score``.
+
+    Example:
+        >>> import torch
+        >>> from memolib import Denoiser
+        >>> class TwoPoints(Denoiser):  # data at -1 and +1 on the line
+        ...     d = 1
+        ...
+        ...     def _denoise(self, x, t):
+        ...         return torch.tanh(x / t)
+        >>> D = TwoPoints()
+        >>> D([[0.0], [0.4]], t=0.1).round(decimals=3).tolist()  # undecided, decided
+        [[0.0], [0.999]]
+        >>> D.jacobian([[0.0]], t=0.1).tolist()  # the variance of what could have made x, over t
+        [[[10.0]]]
     """
 
     d: int | None = None
     precision: torch.dtype | None = None
-    place: str | None = None
-    takes_each = False
-    by_reverse = False
+    place: str | torch.device | None = None
+    takes_each: bool = False
+    by_reverse: bool = False
 
-    def __call__(self, x, t) -> torch.Tensor:
+    def __call__(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
         """Denoise.
 
         Args:
@@ -51,10 +76,13 @@ class Denoiser:
 
         Returns:
             Means of the data, shape (n, d).
+
+        Raises:
+            ValueError: for other points or noise.
         """
         return self._answer(self._denoise, x, t)
 
-    def score(self, x, t) -> torch.Tensor:
+    def score(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
         """Give the score of noisy data, ``(D - x)/t``, the gradient of their log density.
 
         Args:
@@ -63,10 +91,13 @@ class Denoiser:
 
         Returns:
             Shape (n, d), unit one over the data's.
+
+        Raises:
+            ValueError: for other points or noise.
         """
         return self._answer(self._score, x, t)
 
-    def jacobian(self, x, t) -> torch.Tensor:
+    def jacobian(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
         """Give the Jacobian ``G = dD/dx``, of exact denoisers ``Cov(y|x)/t``.
 
         Args:
@@ -75,10 +106,13 @@ class Denoiser:
 
         Returns:
             Shape (n, d, d); ``[i, a, b]`` is the derivative of ``D_a`` by ``x_b`` at point i.
+
+        Raises:
+            ValueError: for other points or noise.
         """
         return self._answer(self._jacobian, x, t)
 
-    def spectrum(self, x, t) -> torch.Tensor:
+    def spectrum(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
         """Give the eigenvalues of the Jacobian's symmetric part.
 
         Args:
@@ -87,12 +121,14 @@ class Denoiser:
 
         Returns:
             Falling, shape (n, d).
+
+        Raises:
+            ValueError: for other points or noise.
         """
         return self._answer(self._spectrum, x, t)
 
-    def log_density(self, x, t) -> torch.Tensor:
-        """Give the logarithm of the density of noisy data, where the denoiser is that of a law or
-        of data.
+    def log_density(self, x: TensorLike, t: TensorLike) -> torch.Tensor:
+        """Give the log density of noisy data, where the denoiser is that of a law or of data.
 
         Args:
             x: points, shape (n, d).
@@ -100,10 +136,20 @@ class Denoiser:
 
         Returns:
             Shape (n,); the density's unit is that of the data to the power -d.
+
+        Raises:
+            ValueError: for other points or noise, or a denoiser without a density, as a network's.
         """
         return self._answer(self._log_density, x, t)
 
-    def products(self, x, t, directions: torch.Tensor, *, transposed: bool = False) -> torch.Tensor:
+    def products(
+        self,
+        x: TensorLike,
+        t: TensorLike,
+        directions: torch.Tensor,
+        *,
+        transposed: bool = False,
+    ) -> torch.Tensor:
         """Give ``G v``, or ``G' v``, for many directions v at each point, without the Jacobian.
 
         Args:
@@ -114,9 +160,12 @@ class Denoiser:
 
         Returns:
             Shape (k, n, d).
+
+        Raises:
+            ValueError: for other points or noise.
         """
 
-        def answer(x: torch.Tensor, t) -> torch.Tensor:
+        def answer(x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
             return self._products(x, t, directions.to(x), transposed).transpose(0, 1)
 
         return self._answer(answer, x, t).transpose(0, 1)
@@ -135,7 +184,11 @@ class Denoiser:
         return derivative(lambda points: self._denoise(points, t), x)
 
     def _products(
-        self, x: torch.Tensor, t: float | torch.Tensor, directions: torch.Tensor, transposed: bool
+        self,
+        x: torch.Tensor,
+        t: float | torch.Tensor,
+        directions: torch.Tensor,
+        transposed: bool,
     ) -> torch.Tensor:
         derivative = _derivatives.across if transposed else _derivatives.along
         return derivative(lambda points: self._denoise(points, t), x, directions)
@@ -145,20 +198,15 @@ class Denoiser:
         return torch.linalg.eigvalsh((G + G.mT) / 2).flip(-1)
 
     def _log_density(self, x: torch.Tensor, t: float | torch.Tensor) -> torch.Tensor:
-        raise ValueError(
-            f"{self!r} has no log_density; allowed are the denoisers of laws and of data sets"
-        )
+        allowed = "the denoisers of laws and of data sets"
+        raise ValueError(f"{self!r} has no log_density; allowed are {allowed}")
 
-    def _answer(self, method: Callable, x, t) -> torch.Tensor:
-        """Check points and noise, compute in the denoiser's own precision, answer in that of the
-        points.
-        """
+    def _answer(self, method: Callable, x: TensorLike, t: TensorLike) -> torch.Tensor:
+        """Check points and noise, compute in the denoiser's own precision, answer in x's."""
         x = as_points("x", x, self.d)
         t = as_noises(t, x)
-        inner = x.to(
-            device=self.place,
-            dtype=self.precision or (torch.float32 if x.dtype in HALF else x.dtype),
-        )
+        precision = self.precision or (torch.float32 if x.dtype in HALF else x.dtype)
+        inner = x.to(device=self.place, dtype=precision)
         if self.takes_each or not isinstance(t, torch.Tensor):
             return method(inner, t).to(x)
         values, which = t.unique(return_inverse=True)

@@ -12,51 +12,86 @@ import torch
 
 from memolib import spectra
 from memolib._tensors import as_noise, as_points
-from memolib._validate import count, generator
+from memolib._validate import Seed, count, generator
+from memolib.denoisers import Model, TensorLike
 from memolib.foreign import as_denoiser
 from memolib.spectra import Gap
 
-TOGETHER = (
-    2**17
-)  # as many points, or directions at points, go at once as have this many numbers: fast, some 100 MB
+# As many points, or directions at points, go at once as have this many numbers: fast, some 100 MB.
+TOGETHER = 2**17
 
 
-def effective(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
-    """Effective dimension, the trace of the denoiser's Jacobian: exact, or estimated by a few
-    random directions.
+def effective(
+    denoiser: Model,
+    x: TensorLike,
+    t: float,
+    *,
+    probes: int | None = None,
+    seed: Seed = None,
+) -> torch.Tensor:
+    """Give the effective dimension, the trace of the denoiser's Jacobian, exact or estimated.
 
     With probes v of random signs, tr G is the mean of ``v.Gv``: unbiased, without the Jacobian. Its
     standard error is ``sqrt(2 sum_{a != b} S_ab^2 / probes)``, S the symmetric part of G: where its
-    eigenvalues lie from 0 to 1, at most ``sqrt(2 tr G / probes)``.
+    eigenvalues lie from 0 to 1, at most ``sqrt(2 tr G / probes)``. It is
+    ``memolib.effective_dimension``.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, giving (n, d), built from torch
-            operations (``torch.func``).
+        denoiser: a ``Denoiser`` or a model, built from torch operations (``torch.func``).
         x: points, shape (n, d).
         t: noise variance, above 0.
         probes: random directions at each point, 1 or more; None is exact, by the whole Jacobian.
-        seed: int or ``numpy.random.Generator``, of the probes.
-    Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
-    Source: Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989). Chapter:
-    ``networks/detecting_memorization``.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``, of the
+            probes.
+
+    Returns:
+        A pure number for each point, shape (n,).
+
+    Raises:
+        ValueError: for other arguments, or a model that ``as_denoiser`` refuses.
+
+    Source:
+        Hutchinson, Commun. Stat. Simul. Comput. 18, 1059 (1989).
+
+    Chapter:
+        ``networks/detecting_memorization``.
+
+    Example:
+        >>> import torch
+        >>> from memolib import LinearManifold, effective_dimension
+        >>> law = LinearManifold([1.0] * 3 + [0.0] * 7)  # m = 3 in d = 10
+        >>> x = torch.zeros(1, 10, dtype=torch.float64)
+        >>> effective_dimension(law, x, t=0.01).round(decimals=2).tolist()  # m/(1 + t)
+        [2.97]
+        >>> effective_dimension(law, x, t=0.01, probes=10, seed=0).round(decimals=2).tolist()
+        [2.97]
     """
-    D, x, t = as_denoiser(denoiser), as_points("x", x), as_noise(t)
-    rng, d = generator(seed, "effective"), x.shape[1]
+    D = as_denoiser(denoiser)
+    x = as_points("x", x)
+    t = as_noise(t)
+    rng = generator(seed, "effective")
+    d = x.shape[1]
+    traces = []
     if probes is None:
-        blocks = x.split(max(1, 8 * TOGETHER // d**2))
-        return torch.cat(
-            [D.jacobian(b, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach() for b in blocks]
-        )
-    probes, traces = count("probes", probes), []
+        for some in x.split(max(1, 8 * TOGETHER // d**2)):
+            traces.append(D.jacobian(some, t).diagonal(dim1=1, dim2=2).sum(dim=1).detach())
+        return torch.cat(traces)
+    probes = count("probes", probes)
     for some in x.split(max(1, TOGETHER // (probes * d))):
         signs = torch.from_numpy(rng.choice([-1.0, 1.0], (probes, *some.shape))).to(x)
         traces.append(spectra.along(D, some, t, signs.permute(1, 2, 0)).mean(dim=1).detach())
     return torch.cat(traces)
 
 
-def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tensor:
-    """FLIPD: the dimension by the rate at which the density of noisy data falls with the noise,
-    ``tr G + |D-x|^2/t``.
+def flipd(
+    denoiser: Model,
+    x: TensorLike,
+    t: float,
+    *,
+    probes: int | None = None,
+    seed: Seed = None,
+) -> torch.Tensor:
+    """Give the dimension by the rate at which the noisy density falls, ``tr G + |D-x|^2/t``: FLIPD.
 
     Around a point of an m-dimensional manifold the noisy density falls as ``sigma^(m-d)``, ``sigma
     = sqrt(t)``, so that m is the limit of ``d + d ln p_t(x)/d ln sigma``. Noise obeys the heat
@@ -67,24 +102,44 @@ def flipd(denoiser, x, t, *, probes: int | None = None, seed=None) -> torch.Tens
     elsewhere their G need not be a covariance, and the answer can be far off, even negative.)
 
     Args:
-        denoiser: as for ``effective``.
+        denoiser: a ``Denoiser`` or a model, built from torch operations (``torch.func``).
         x: points of the data or the manifold, shape (n, d).
         t: noise variance, above 0.
-        probes: of the trace, as for ``effective``.
-        seed: int or ``numpy.random.Generator``, of the probes.
-    Returns: a pure number for each point, shape (n,). Raises: ValueError for other arguments.
-    Source: Kamkari et al., arXiv 2406.03537, section 3; here for added noise, without the shrinking
-    of the data.
-    Chapter: ``networks/detecting_memorization``.
+        probes: random directions for the trace at each point, 1 or more; None is exact.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``, of the
+            probes.
+
+    Returns:
+        A pure number for each point, shape (n,).
+
+    Raises:
+        ValueError: for other arguments, or a model that ``as_denoiser`` refuses.
+
+    Source:
+        Kamkari et al., arXiv 2406.03537, section 3; here for added noise, without the shrinking of
+        the data.
+
+    Chapter:
+        ``networks/detecting_memorization``.
+
+    Example:
+        >>> from memolib import LinearManifold, flipd
+        >>> law = LinearManifold([1.0] * 3 + [0.0] * 7)  # m = 3 in d = 10
+        >>> on_it = law.sample(1_000, seed=0)
+        >>> round(float(flipd(law, on_it, t=0.01).mean()), 1)
+        3.0
+        >>> off_it = on_it + 0.3  # across the manifold the squared distance counts, over t
+        >>> round(float(flipd(law, off_it, t=0.01).mean()), -1)
+        70.0
     """
-    x, t = as_points("x", x), as_noise(t)
+    x = as_points("x", x)
+    t = as_noise(t)
     trace = effective(denoiser, x, t, probes=probes, seed=seed)
     return trace + ((as_denoiser(denoiser)(x, t) - x) ** 2).sum(dim=1).detach() / t
 
 
-def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
-    """Count the directions that stacked scores keep, by the largest gap between their singular
-    values.
+def normal_bundle_dimension(denoiser: Model, x: TensorLike, t: float, *, seed: Seed = None) -> Gap:
+    """Count the directions that stacked scores keep, by the gap between their singular values.
 
     Times t^(1/2), the singular values are near 0 along the manifold, and across it spread around 1
     with the number of copies, here 4d and at least 256, from ``1 - sqrt(d/copies)``, at least 1/2,
@@ -92,14 +147,32 @@ def normal_bundle_dimension(denoiser, x, t, *, seed=None) -> Gap:
     the manifold) count as 1.
 
     Args:
-        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        denoiser: a ``Denoiser`` or a model.
         x: points on or near the data's manifold, shape (n, d), d at least 2.
         t: noise variance, above 0.
-        seed: int or ``numpy.random.Generator``, of the noisy copies.
-    Returns: Gap; rank 0 where there is no gap: no manifold of 1 to d - 1 dimensions is seen.
-    Raises: ValueError for other arguments.
-    Source: Stanczuk et al., arXiv 2212.12611, algorithm 1. Chapter:
-    ``networks/detecting_memorization``.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``, of the
+            noisy copies.
+
+    Returns:
+        Gap; rank 0 where there is no gap: no manifold of 1 to d - 1 dimensions is seen.
+
+    Raises:
+        ValueError: for other arguments, or a model that ``as_denoiser`` refuses.
+
+    Source:
+        Stanczuk et al., arXiv 2212.12611, algorithm 1.
+
+    Chapter:
+        ``networks/detecting_memorization``.
+
+    Example:
+        >>> from memolib import LinearManifold, normal_bundle_dimension
+        >>> law = LinearManifold([1.0] * 3 + [0.0] * 7)  # m = 3 in d = 10
+        >>> x = law.sample(2, seed=0)
+        >>> normal_bundle_dimension(law, x, t=0.001, seed=0).rank.tolist()
+        [3, 3]
+        >>> normal_bundle_dimension(law, x, t=100.0, seed=0).rank.tolist()  # lost in noise
+        [0, 0]
     """
     x = as_points("x", x)
     d = x.shape[1]

@@ -25,10 +25,14 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
-from PIL import Image
+
+from memolib._extras import extra
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
+    from PIL import Image
 
 if TYPE_CHECKING:  # not needed where frames are drawn
     from ipywidgets import VBox
@@ -51,6 +55,9 @@ class Explorable:
         start: for each parameter the value shown first.
         frames: parameters that move on the built page.
         image: format of the frames.
+
+    Chapter:
+        ``reference/contributing``.
     """
 
     def __init__(
@@ -164,7 +171,8 @@ class Explorable:
 
     def _live(self) -> tuple["VBox", bytes, str]:
         """Give the box, and beside it the picture (empty where there is none) and sentence."""
-        import ipywidgets  # not needed where frames are drawn
+        with extra("book"):
+            import ipywidgets  # not needed where frames are drawn
 
         sliders = {}
         for name, values in self.values.items():
@@ -337,6 +345,9 @@ def explore(
 
     Raises:
         ValueError: otherwise; on display, for frames of more than 400 kB.
+
+    Chapter:
+        ``reference/contributing``.
     """
     if image not in FORMATS:
         raise ValueError(f"image is {image!r}; allowed are {', '.join(FORMATS)}")

@@ -12,16 +12,15 @@ import torch
 from scipy.optimize import brentq
 
 from memolib import theory
+from memolib._softmax import BLOCK_BYTES, TOLERANCE
 from memolib._tensors import as_noise, as_points
-from memolib._validate import ArrayLike, Seed, count, generator, real, real_array
-from memolib.denoisers import Denoiser
-from memolib.empirical import BLOCK_BYTES, TOLERANCE, Averages
+from memolib._validate import Seed, count, generator, real, real_array
+from memolib.denoisers import Denoiser, TensorLike
+from memolib.empirical import Averages
 from memolib.points import add_noise, gaussian
 
-Points = torch.Tensor | ArrayLike
 
-
-def nearest_ratio(x: Points, data: Points) -> torch.Tensor:
+def nearest_ratio(x: TensorLike, data: TensorLike) -> torch.Tensor:
     """Give the ratio d1/d2 of the distances to the nearest and the second nearest data point.
 
     It is near 0 for a copy. Data that occur more than once count once, so that a copy of such a
@@ -45,7 +44,7 @@ def nearest_ratio(x: Points, data: Points) -> torch.Tensor:
 
     Example:
         >>> import torch
-        >>> from memolib.memorization import nearest_ratio
+        >>> from memolib import nearest_ratio
         >>> data = torch.tensor([[0.0, 0.0], [4.0, 0.0], [4.0, 0.0]])
         >>> nearest_ratio(torch.tensor([[4.0, 0.0], [1.0, 0.0]]), data)
         tensor([0.0000, 0.3333])
@@ -77,7 +76,7 @@ def _two_nearest(x: torch.Tensor, data: torch.Tensor) -> tuple[torch.Tensor, tor
     return d1.clone(), d2.clone()
 
 
-def copy_threshold(data: Points, fresh: Points, *, level: float = 0.01) -> torch.Tensor:
+def copy_threshold(data: TensorLike, fresh: TensorLike, *, level: float = 0.01) -> torch.Tensor:
     """Give the d1/d2 that all but a share ``level`` of fresh points exceed: below it is a copy.
 
     Args:
@@ -103,7 +102,9 @@ def copy_threshold(data: Points, fresh: Points, *, level: float = 0.01) -> torch
     return nearest_ratio(fresh, data).quantile(level)
 
 
-def copies(x: Points, data: Points, fresh: Points, *, level: float = 0.01) -> torch.Tensor:
+def copies(
+    x: TensorLike, data: TensorLike, fresh: TensorLike, *, level: float = 0.01
+) -> torch.Tensor:
     """Tell which points are copies: d1/d2 is below that of nearly all fresh points.
 
     Args:
@@ -125,7 +126,7 @@ def copies(x: Points, data: Points, fresh: Points, *, level: float = 0.01) -> to
         ``networks/data_and_capacity``.
 
     Example:
-        >>> from memolib.memorization import copies
+        >>> from memolib import copies
         >>> from memolib.points import gaussian
         >>> data, fresh = gaussian(100, 5, seed=0), gaussian(1_000, 5, seed=1)
         >>> copies(data[:4] + 1e-3, data, fresh).mean()
@@ -135,7 +136,7 @@ def copies(x: Points, data: Points, fresh: Points, *, level: float = 0.01) -> to
 
 
 def pointwise_information(
-    y: Points,
+    y: TensorLike,
     law: Denoiser,
     t: float,
     seed: Seed = None,
@@ -151,7 +152,7 @@ def pointwise_information(
         y: data points, shape (n, d).
         law: their law, with ``log_density(x, t)``.
         t: noise variance, above 0.
-        seed: of the noise, int or ``numpy.random.Generator``.
+        seed: of the noise, a whole number or ``numpy.random.Generator``.
 
     Returns:
         In nats, shape (n,).
@@ -159,13 +160,16 @@ def pointwise_information(
     Raises:
         ValueError: for other arguments.
 
+    Source:
+        Cover and Thomas, Elements of Information Theory, chapter 9.
+
     Chapter:
         ``diffusion/collapse``.
 
     Example:
         >>> from memolib import theory
         >>> from memolib.manifolds import LinearManifold
-        >>> from memolib.memorization import pointwise_information
+        >>> from memolib import pointwise_information
         >>> law = LinearManifold([3.0, 3.0])
         >>> nats = pointwise_information(law.sample(10_000, seed=0), law, 1.0, seed=1)
         >>> bool(abs(nats.mean() - theory.information([3.0, 3.0], 1.0)) < 0.03)
@@ -197,7 +201,9 @@ class CollapseTime(NamedTuple):
     error: float
 
 
-def measured_collapse_time(y: Points, law: Denoiser, N: float, seed: Seed = None) -> CollapseTime:
+def measured_collapse_time(
+    y: TensorLike, law: Denoiser, N: float, seed: Seed = None
+) -> CollapseTime:
     """Noise variance at which the mean ``pointwise_information`` of data points is ln N.
 
     For Gaussian data ``theory.collapse_time`` is the same in closed form.
@@ -208,10 +214,10 @@ def measured_collapse_time(y: Points, law: Denoiser, N: float, seed: Seed = None
             ``pointwise_information``.
         N: number of training points, above 1, and so large that n points can tell: ln N is at least
             five times the standard error of their mean information.
-        seed: int or ``numpy.random.Generator``, of the noise, which is the same at every t.
+        seed: whole number or ``numpy.random.Generator``, of the noise, the same at every t.
 
     Returns:
-        ``CollapseTime``.
+        CollapseTime.
 
     Raises:
         ValueError: for other arguments; where the information of these points does not fall through
@@ -311,8 +317,8 @@ class Profile(NamedTuple):
 
 
 def profile(
-    data: Points,
-    t: ArrayLike,
+    data: TensorLike,
+    t: TensorLike,
     *,
     n: int | None = None,
     seed: Seed = None,
@@ -328,10 +334,10 @@ def profile(
         t: noise variances, above 0, shape (T,); so small ones that rounding would spoil the answers
             are refused.
         n: number of points to look from, the first n; None is all N.
-        seed: int or ``numpy.random.Generator``, of the noise.
+        seed: whole number or ``numpy.random.Generator``, of the noise.
 
     Returns:
-        ``Profile``.
+        Profile.
 
     Raises:
         ValueError: for other arguments.
@@ -343,7 +349,7 @@ def profile(
         ``diffusion/collapse``.
 
     Example:
-        >>> from memolib.memorization import profile
+        >>> from memolib import profile
         >>> from memolib.points import gaussian
         >>> seen = profile(gaussian(200, 5, seed=0), [1e-4, 1e4], seed=1)
         >>> (1 / seen.participation).mean(dim=1).round()  # N_eff: the own point, and all data

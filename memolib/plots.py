@@ -6,13 +6,16 @@ Figures are phone-sized, colour-blind safe, and the same bytes each run.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from memolib._extras import extra
 from memolib._files import printable
 from memolib._validate import real, real_array
+
+with extra("book"):
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
 
 # Okabe and Ito's qualitative palette, darkest first; sequences of N or t use viridis.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -38,7 +41,11 @@ STYLE = {
 
 
 def use_style() -> None:
-    """Set the house style for every figure from here on; chapters call it in their import cell."""
+    """Set the house style for every figure from here on; chapters call it in their import cell.
+
+    Chapter:
+        ``reference/contributing``.
+    """
     plt.rcParams.update(STYLE)
 
 
@@ -50,6 +57,9 @@ def shades(n: int) -> np.ndarray:
 
     Returns:
         RGBA colours, shape (n, 4).
+
+    Chapter:
+        ``reference/contributing``.
     """
     return plt.get_cmap("viridis")(np.linspace(0, 0.85, n))
 
@@ -67,6 +77,9 @@ def show_images(
         images: shape (n, d), values 0 to 1.
         shape: of one image, with product d.
         titles: n short texts.
+
+    Chapter:
+        ``reference/contributing``.
     """
     for ax, image, title in zip(axes, images, titles, strict=True):
         # "none" stores the few pixels as they are, which keeps SVG frames small
@@ -103,6 +116,9 @@ def mean_and_error(values: ArrayLike, axis: int = 0) -> MeanAndError:
     Raises:
         ValueError: for fewer than two repetitions.
 
+    Chapter:
+        ``reference/contributing``.
+
     Example:
         >>> from memolib.plots import mean_and_error
         >>> mean, error = mean_and_error([[1.0, 5.0], [3.0, 5.0]])
@@ -131,6 +147,9 @@ def crossing(x: ArrayLike, y: ArrayLike, level: float) -> float:
 
     Raises:
         ValueError: for other arguments.
+
+    Chapter:
+        ``networks/data_and_capacity``.
 
     Example:
         >>> from memolib.plots import crossing
@@ -161,6 +180,9 @@ def print_table(columns: Mapping[str, Sequence], formats: str = ".4f") -> None:
         columns: for each heading its values, all of one length.
         formats: format of each column's numbers, separated by blanks; the last one goes for all
             that follow.
+
+    Chapter:
+        ``reference/contributing``.
     """
     forms = formats.split()
     cells = []

@@ -1,5 +1,4 @@
-"""Stored results: what takes minutes to hours, made by the scripts of the repository's folder
-``results``.
+"""Stored results: what takes minutes to hours, made by the scripts of the folder ``results``.
 
 A run of a script is named by its configuration; beside its numbers there may be files, such as a
 network's weights. Which files a process has read is kept in ``used``, so that a notebook's stamp
@@ -8,6 +7,7 @@ can say what it was made from.
 
 import json
 from pathlib import Path
+from typing import Any
 
 from memolib.sweeps import name_of
 
@@ -27,6 +27,9 @@ def runs(experiment: str) -> list[dict]:
 
     Raises:
         FileNotFoundError: where nothing of that name is stored.
+
+    Chapter:
+        ``reference/contributing``.
     """
     paths = sorted((FOLDER / experiment).glob("[!.]*.json"))
     if not paths:
@@ -46,6 +49,9 @@ def read(name: str) -> dict:
 
     Raises:
         FileNotFoundError: where it is not stored.
+
+    Chapter:
+        ``reference/contributing``.
     """
     path = FOLDER / name
     if not path.exists():
@@ -54,7 +60,7 @@ def read(name: str) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def file(experiment: str, suffix: str, **configuration) -> Path:
+def file(experiment: str, suffix: str, **configuration: Any) -> Path:
     """Give the path of a file that a run left beside its numbers.
 
     Args:
@@ -67,6 +73,9 @@ def file(experiment: str, suffix: str, **configuration) -> Path:
 
     Raises:
         FileNotFoundError: where it is not stored.
+
+    Chapter:
+        ``reference/contributing``.
     """
     path = FOLDER / experiment / (name_of(configuration) + suffix)
     if not path.exists():
@@ -77,5 +86,6 @@ def file(experiment: str, suffix: str, **configuration) -> Path:
 
 def _missing(path: Path) -> FileNotFoundError:
     return FileNotFoundError(
-        f"{path} is not here; stored results come with the book's repository, beside the package: run the chapter there"
+        f"{path} is not here; stored results come with the book's repository, beside the package: "
+        "run the chapter there"
     )

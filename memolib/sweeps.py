@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 from memolib._code import digest
+from memolib._extras import extra
 from memolib._files import as_path, machine, read_text, write_text
 
 Run = tuple[dict, Path]  # a configuration, and the file of its result
@@ -212,6 +213,9 @@ def read(path: str | Path, configuration: dict) -> dict | None:
     Raises:
         ValueError: for a run of another configuration.
         OSError: for a file that cannot be read, by its name.
+
+    Chapter:
+        ``networks/data_and_capacity``.
     """
     path = as_path(path)
     try:
@@ -295,7 +299,8 @@ def _here(function: Callable, runs: list[Run]) -> Iterator[Outcome]:
 
 def _on_cluster(function: Callable, runs: list[Run], address: str) -> Iterator[Outcome]:
     """Run on the workers of a Dask scheduler; results come in the order in which they are ready."""
-    from distributed import Client, as_completed  # an extra: only this function needs it
+    with extra("cluster"):
+        from distributed import Client, as_completed
 
     with Client(address) as client:
         futures = {}

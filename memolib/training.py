@@ -101,7 +101,7 @@ def train(
         Karras et al., arXiv 2206.00364, section 5.
 
     Chapter:
-        :doc:`/book/networks/training`
+        ``networks/training``.
 
     Example:
         >>> from memolib import ResidualMLP, train
@@ -165,7 +165,7 @@ def matching_loss(
         Karras et al., arXiv 2206.00364, eq. 8.
 
     Chapter:
-        :doc:`/book/networks/training`
+        ``networks/training``.
     """
     p = preconditioning(t, data_std)
     x = y + t.sqrt()[..., None] * noise
@@ -187,7 +187,7 @@ def schedule(step: int, steps: int) -> float:
         From 0 to 1.
 
     Chapter:
-        :doc:`/book/networks/training`
+        ``networks/training``.
     """
     warm_up = min(WARM_UP, steps // 10)
     if step < warm_up:
@@ -206,7 +206,7 @@ def decay(step: int, average: float) -> float:
         From 0 to below 1.
 
     Chapter:
-        :doc:`/book/networks/training`
+        ``networks/training``.
     """
     # The second form averages over about the last ninth of the run so far; of the initial
     # parameters it has kept 9! k!/(k + 9)! after k steps, where a constant .999 would keep a third

@@ -1,9 +1,9 @@
-"""Re-execute notebooks in place, from clean kernels, on one core: python tools/execute.py [NOTEBOOK
-...].
+"""Re-execute notebooks in place, from clean kernels, on one core.
 
-Stores the outputs, with frames for explorable figures; replaces the numbers in prose, and those
-that pages quote; stamps the notebook with the code and the results that it was made from; prints
-seconds and peak memory of each, and keeps them for the page of run times.
+Run by ``python tools/execute.py [NOTEBOOK ...]``. Stores the outputs, with frames for explorable
+figures; replaces the numbers in prose, and those that pages quote; stamps the notebook with the
+code and the results that it was made from; prints seconds and peak memory of each, and keeps them
+for the page of run times.
 """
 
 import hashlib
@@ -60,14 +60,21 @@ class Executed(NamedTuple):
 
 
 def execute(path: Path, figures: str) -> Executed:
-    """Run a notebook in a clean kernel; figures are drawn as ``frames``, or at the ``ends`` of
-    their sliders.
+    """Run a notebook in a clean kernel.
+
+    Figures are drawn as ``frames``, or at the ``ends`` of their sliders.
     """
     notebook = read(path)
     client = NotebookClient(
-        notebook, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}},
-        store_widget_state=False, record_timing=False, coalesce_streams=True, extra_arguments=["--log-level=ERROR"],
-    )  # fmt: skip
+        notebook,
+        timeout=900,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+        store_widget_state=False,
+        record_timing=False,
+        coalesce_streams=True,
+        extra_arguments=["--log-level=ERROR"],
+    )
     start = time.perf_counter()
     with client.setup_kernel(env=os.environ | QUIET | {"MEMOLIB_EXPLORE": figures}):
         for index, cell in enumerate(notebook.cells):
@@ -81,8 +88,9 @@ def execute(path: Path, figures: str) -> Executed:
 
 
 def ask(client: NotebookClient, *expressions: str) -> list:
-    """Evaluate expressions in the kernel, in a cell that is not kept; their values must be plain
-    data.
+    """Evaluate expressions in the kernel, in a cell that is not kept.
+
+    Their values must be plain data.
     """
     cell = nbformat.v4.new_code_cell(f"print([{', '.join(expressions)}])")
     client.nb.cells.append(cell)
@@ -94,8 +102,9 @@ def ask(client: NotebookClient, *expressions: str) -> list:
 def replace_numbers(
     client: NotebookClient, notebook: nbformat.NotebookNode, quotes: set[tuple[str, str]]
 ) -> dict[str, str]:
-    """Write the kernel's values into the prose; gives them, and those of the quotes, by expression
-    and format.
+    """Write the kernel's values into the prose.
+
+    Gives them, and those of the quotes, by expression and format.
     """
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
     found = sorted(
@@ -128,8 +137,9 @@ def peak_memory(pid: int) -> float:
 
 
 class Notebooks:
-    """The book's notebooks as an experiment: their results are their outputs, their witness a run
-    beside them.
+    """The book's notebooks as an experiment: their results are their outputs.
+
+    Their witness is a run beside them.
     """
 
     name = "notebooks"
@@ -151,9 +161,7 @@ class Notebooks:
         return ROOT / "results" / "notebooks" / f"{chapter}.stamp"
 
     def now(self, chapter: str, modules: Iterable[str], inputs: Iterable[str]) -> dict:
-        """What a stamp of this moment says of code, outputs and the stored results that were
-        read.
-        """
+        """What a stamp of this moment says of code, outputs and the stored results read."""
         notebook = read(self.path(chapter))
         outputs = json.dumps(
             [[cell.source, cell.outputs] for cell in code_cells(notebook)], sort_keys=True
@@ -179,8 +187,9 @@ class Notebooks:
         )
 
     def verify(self, configuration: dict) -> State:
-        """Run a notebook beside the stored one; where all checked outputs and numbers agree, stamp
-        it as it is.
+        """Run a notebook beside the stored one, and stamp it as it is where all agrees.
+
+        All: checked outputs, and numbers.
         """
         path = self.path(**configuration)
         stored = read(path)

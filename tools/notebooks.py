@@ -31,8 +31,9 @@ def chapters() -> list[Path]:
 
 
 def tracked() -> list[Path]:
-    """Give the repository's own files: those git tracks, or all but what is built or hidden where
-    there is no git.
+    """Give the repository's own files.
+
+    Those that git tracks, or all but what is built or hidden where there is no git.
     """
     git = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True)
     if git.returncode == 0:

@@ -59,6 +59,9 @@ def grade(label: str, answer: Callable) -> Grade:
 
     Raises:
         ValueError: for an unknown label, or an answer that cannot be called.
+
+    Chapter:
+        ``reference/contributing``.
     """
     exercise = _exercise(label)
     if not callable(answer):
@@ -76,6 +79,9 @@ def check(label: str, answer: Callable) -> None:
 
     Raises:
         ValueError: for an unknown label, or an answer that cannot be called.
+
+    Chapter:
+        ``reference/contributing``.
     """
     passed, message = grade(label, answer)
     first, *rest = message.split("\n")
@@ -100,6 +106,9 @@ def exercise_inputs(label: str, number: int = 1) -> Inputs:
 
     Raises:
         ValueError: for an unknown label, or another number.
+
+    Chapter:
+        ``reference/contributing``.
     """
     exercise = _exercise(label)
     if number not in range(1, TRIALS + 1):

@@ -1,11 +1,10 @@
 """Data laws with exact denoisers.
 
-A denoiser is a function ``D(x, t) = E[y | x_t = x]`` of points x, shape (n, d), and one noise
-variance t, with ``x_t = y + sqrt(t) xi``. The score is ``(D - x)/t`` and the denoiser's Jacobian
-``G = dD/dx = Cov(y|x)/t``. Each law also draws samples and gives ``log_density``, of noisy points.
-Points are torch tensors; NumPy arrays become float64. Flat manifolds, spheres and mixtures are
-exact in closed form or by one integral; any manifold with a chart of few coordinates is exact by
-quadrature; with many it is averaged by importance sampling, with a stated error.
+Each law is a ``Denoiser``, and so answers for its noisy points: the denoiser itself, ``score``,
+``jacobian``, ``spectrum`` and ``log_density``; and it draws data, ``sample(n, seed)``. Flat
+manifolds, spheres and mixtures are exact in closed form or by one integral; any manifold with a
+chart of few coordinates is exact by quadrature; with many it is averaged by importance sampling,
+with a stated error.
 """
 
 import numpy as np

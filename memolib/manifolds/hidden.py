@@ -7,18 +7,16 @@ import numpy as np
 import torch
 
 from memolib._tensors import as_noise, as_points, held, visible
-from memolib._validate import count, generator
+from memolib._validate import Seed, count, generator
+from memolib.denoisers import TensorLike
 from memolib.manifolds.chart import ChartManifold
 from memolib.points import gaussian
 
-PRIOR = 0.25  # share of the draws that come from the prior: no weight exceeds 1/PRIOR times the likelihood's
-STARTS, RESTARTS = (
-    4_000,
-    2,
-)  # places tried for the most probable z, and how many of the best are followed
-STEPS = (
-    40  # of Gauss and Newton's method for the most probable z, each accepted only where it helps
-)
+# Share of the draws that come from the prior: no weight exceeds 1/PRIOR times the likelihood's.
+PRIOR = 0.25
+STARTS = 4_000  # places tried for the most probable z
+RESTARTS = 2  # how many of the best are followed
+STEPS = 40  # of Gauss and Newton's method for it, each accepted only where it helps
 BLOCK = 2_000_000  # numbers in one block of draws, tens of MB
 
 
@@ -40,48 +38,70 @@ class Posterior(NamedTuple):
 
 
 class HiddenManifold(ChartManifold):
-    """Data ``y = f(F z)``, z standard Gaussian in m dimensions; calling it denoises, by importance
-    sampling.
+    """Data ``y = f(F z)``, z standard Gaussian in m dimensions; a denoiser by importance sampling.
 
     Hidden coordinates are drawn around the most probable one, with the spread of the linearised
     posterior, and for a quarter from their prior, so that other modes are seen and no weight is
     unbounded. The draws are the same at every point, so that errors change slowly with x.
     ``posterior`` states the errors. With one or two coordinates ``ChartManifold`` and its
-    quadrature are exact.
+    quadrature are exact. Calling it denoises, as ``Denoiser`` says.
 
-    Attributes:
+    Args:
         F: shape (d, m).
         f: smooth function in torch operations, each point (row) on its own.
+        samples: number of draws for each point, at least 100 and 2m.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``, of the
+            draws.
+
+    Attributes:
+        F: shape (d, m), float64.
+        f: what was given.
         samples: number of draws for each point.
-    Source: data model of Goldt et al., arXiv 1909.11500; estimator: this book. Chapter:
-    ``manifold/curved_manifolds``.
+        d: number of coordinates of a point.
+
+    Raises:
+        ValueError: for an F that is not a matrix, an f that gives no points, too few samples, or
+            another seed.
+
+    Source:
+        Data model of Goldt et al., arXiv 1909.11500; estimator: this book.
+
+    Chapter:
+        ``manifold/curved_manifolds``.
+
+    Example:
+        >>> import torch
+        >>> from memolib import HiddenManifold
+        >>> F = torch.randn(6, 4, generator=torch.Generator().manual_seed(0))
+        >>> law = HiddenManifold(F, seed=0)  # 4 hidden coordinates in 6, through tanh
+        >>> x = law.sample(3, seed=1)
+        >>> t = 0.01
+        >>> answer = law.posterior(x, t)
+        >>> bool((answer.error < 0.1 * t**0.5).all())  # enough samples
+        True
+        >>> bool(((answer.mean - x).square().sum(dim=1) < 6 * t).all())  # no further than the noise
+        True
     """
 
     def __init__(
         self,
-        F,
+        F: TensorLike,
         f: Callable[[torch.Tensor], torch.Tensor] = torch.tanh,
         *,
         samples: int = 4_000,
-        seed=0,
-    ):
-        """Make a law from its matrix and function.
-
-        Raises: ValueError for an F that is not a matrix, an f that gives no points, fewer than 100
-            samples or 2 m, or
-        another seed.
-        """
+        seed: Seed = 0,
+    ) -> None:
         self.F = held("F", F).to(torch.float64)
-        m, rng = self.F.shape[1], generator(seed, "HiddenManifold")
-        self.f, self.samples = f, count("samples", samples, minimum=max(100, 2 * m))
+        m = self.F.shape[1]
+        rng = generator(seed, "HiddenManifold")
+        self.f = f
+        self.samples = count("samples", samples, minimum=max(100, 2 * m))
         super().__init__(self._of_latents, ["normal"] * m)
-        self._draws, self._local = (
-            gaussian(self.samples, m, seed=rng),
-            round((1 - PRIOR) * self.samples),
-        )
+        self._draws = gaussian(self.samples, m, seed=rng)
+        self._local = round((1 - PRIOR) * self.samples)
         self._starts = gaussian(STARTS, m, seed=rng)
-        # exact mean and covariance of the local draws: a flat manifold has no sampling error but
-        # for the prior's share
+        # The local draws get their exact mean and covariance: on a flat manifold there is then no
+        # sampling error but for the prior's share.
         local = self._draws[: self._local]
         local -= local.mean(dim=0)
         root = torch.linalg.cholesky(local.T @ local / self._local)
@@ -90,18 +110,22 @@ class HiddenManifold(ChartManifold):
     def _of_latents(self, z: torch.Tensor) -> torch.Tensor:
         return self.f(z @ self.F.T.to(z))
 
-    def posterior(self, x, t) -> Posterior:
+    def posterior(self, x: TensorLike, t: float) -> Posterior:
         """Average over the hidden coordinates of each point.
 
         Args:
             x: points, shape (n, d).
-            t: noise variance.
+            t: noise variance, above 0.
 
         Returns:
-            ``Posterior``, in the precision of x; where an error is not small against sqrt(t), more
+            Posterior, in the precision of x; where an error is not small against sqrt(t), more
             samples are needed.
+
+        Raises:
+            ValueError: for other points or noise.
         """
-        x, t = as_points("x", x, self.d), as_noise(t)
+        x = as_points("x", x, self.d)
+        t = as_noise(t)
         return Posterior(*(part.to(x) for part in self._average(x.double(), t, self._all_averages)))
 
     def _denoise(self, x: torch.Tensor, t: float) -> torch.Tensor:
@@ -113,26 +137,27 @@ class HiddenManifold(ChartManifold):
     def _log_density(self, x: torch.Tensor, t: float) -> torch.Tensor:
         return self._average(x, t, lambda y, logs, t: (self._log_mean(y, logs, t),))[0]
 
-    def _average(self, x: torch.Tensor, t: float, of: Callable) -> list[torch.Tensor]:
-        """Draw for blocks of points, and put together what ``of`` makes of the draws and their log
-        weights.
-        """
+    def _average(
+        self,
+        x: torch.Tensor,
+        t: float,
+        of: Callable[[torch.Tensor, torch.Tensor, float], tuple[torch.Tensor, ...]],
+    ) -> list[torch.Tensor]:
+        """Draw for blocks of points; put together what ``of`` makes of draws and log weights."""
         rows = max(1, BLOCK // (self.samples * self.d))
         blocks = (of(*self._draw(block, t), t) for block in x.split(rows))
         return [torch.cat(parts) for parts in zip(*blocks, strict=True)]
 
     def _draw(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
         """Data drawn for each x, shape (n, samples, d), and their log weights."""
-        # root root' = covariance of the linearised posterior; where the draws lie is no part of a
-        # derivative
+        # root root' is the linearised posterior's covariance; where draws lie has no derivative.
         mode, root = self._laplace(x.detach(), t)
         prior = self._draws[self._local :].expand(len(x), -1, -1)
         z = torch.cat([mode[:, None] + self._draws[: self._local] @ root.mT, prior], dim=1)
         back = torch.linalg.solve_triangular(root, (z - mode[:, None]).mT, upper=False)
         log_prior = -(z**2).sum(dim=2) / 2
-        log_local = -(back**2).sum(dim=1) / 2 - root.diagonal(dim1=1, dim2=2).log().sum(
-            dim=1, keepdim=True
-        )
+        log_det = root.diagonal(dim1=1, dim2=2).log().sum(dim=1, keepdim=True)
+        log_local = -(back**2).sum(dim=1) / 2 - log_det
         proposal = torch.logaddexp(log_prior + np.log(PRIOR), log_local + np.log(1 - PRIOR))
         y = self.chart(z.flatten(0, 1)).reshape(*z.shape[:2], -1)
         return y, log_prior - proposal - (x[:, None] - y).square().sum(dim=2) / (2 * t)
@@ -152,37 +177,39 @@ class HiddenManifold(ChartManifold):
         return mean[:, 0], error[:, 0], jacobian, self._log_mean(y, logs, t)
 
     def _laplace(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Most probable z for each x, from several starts, and the root of the linearised
-        posterior's covariance.
+        """Most probable z for each x, from several starts, and the root of the covariance there.
+
+        The covariance is that of the linearised posterior.
         """
 
         def energy(z: torch.Tensor) -> torch.Tensor:
             return ((x - self.chart(z)) ** 2).sum(dim=1) / (2 * t) + (z**2).sum(dim=1) / 2
 
-        levels = (
-            torch.cdist(x, self.chart(self._starts)) ** 2 / (2 * t)
-            + (self._starts**2).sum(dim=1) / 2
-        )
+        away = torch.cdist(x, self.chart(self._starts)) ** 2
+        levels = away / (2 * t) + (self._starts**2).sum(dim=1) / 2
         best = levels.topk(RESTARTS, largest=False).indices
-        queries, x = x, x.repeat_interleave(RESTARTS, dim=0)
-        z, unit = self._starts[best.ravel()], torch.eye(self.F.shape[1], dtype=torch.float64)
-        now, damping = energy(z), x.new_full((len(x), 1, 1), 1e-3)
+        n = len(x)
+        x = x.repeat_interleave(RESTARTS, dim=0)
+        z = self._starts[best.ravel()]
+        unit = torch.eye(self.F.shape[1], dtype=torch.float64)
+        now = energy(z)
+        damping = x.new_full((len(x), 1, 1), 1e-3)
         for _ in range(STEPS):
             J = self._slopes(z)
             force = ((x - self.chart(z))[:, None] @ J)[:, 0] / t - z
             H = J.mT @ J / t + unit
             step = torch.linalg.solve(H + damping * H.diagonal(dim1=1, dim2=2).diag_embed(), force)
-            active = (force * step).sum(
-                dim=1
-            ) > 1e-6  # nats left to gain; each point stops on its own
+            left = (force * step).sum(dim=1)
+            active = left > 1e-6  # nats to gain; each point stops on its own
             if visible(active.any()) and not active.any():
                 break
             then = energy(z + step)
             better = active & (then < now)
-            z, now = torch.where(better[:, None], z + step, z), torch.where(better, then, now)
+            z = torch.where(better[:, None], z + step, z)
+            now = torch.where(better, then, now)
             damping = torch.where(better[:, None, None], damping / 5, damping * 5)
-        rows = torch.arange(len(queries))
-        z = z.reshape(len(queries), RESTARTS, -1)[rows, now.reshape(-1, RESTARTS).argmin(dim=1)]
+        lowest = now.reshape(n, RESTARTS).argmin(dim=1)
+        z = z.reshape(n, RESTARTS, -1)[torch.arange(n), lowest]
         J = self._slopes(z)
         covariance = torch.linalg.inv(J.mT @ J / t + unit)
         return z, torch.linalg.cholesky((covariance + covariance.mT) / 2)

@@ -5,8 +5,8 @@ import torch
 from scipy.special import gammaln
 
 from memolib._tensors import as_points
-from memolib._validate import generator
-from memolib.denoisers import Denoiser
+from memolib._validate import Seed, generator
+from memolib.denoisers import Denoiser, TensorLike
 from memolib.manifolds.chart import Tangent
 from memolib.manifolds.linear import LinearManifold
 
@@ -14,76 +14,105 @@ ROWS = 2_000  # points at a time where each needs an integral: arrays of tens of
 
 
 class SphereManifold(Denoiser):
-    """Gaussian data divided by their norm (an angular central Gaussian law); calling it denoises.
+    """Gaussian data divided by their norm: an angular central Gaussian law.
 
     With ``b = x/t`` in the eigenbasis, and y of norm 1, all follows from ``M(b) = E exp(b.y)``: ``D
     = grad ln M``, and ``t G`` is the Hessian of ln M. Expand the exponential;
     ``E[(b.z)^2n/|z|^2n]`` is an integral over q of a moment under ``exp(-q|z|^2)``; the series then
     sums to Bessel functions, ``M = 1 + int_0^inf P(q) sqrt(X/q) I_1(2 sqrt(Xq)) dq`` with ``g_k =
     s_k^2/(1+2q s_k^2)``, ``P = prod_k (1+2q s_k^2)^(-1/2)`` and ``X = 1/2 sum_k b_k^2 g_k``: one
-    integral of a positive smooth function.
+    integral of a positive smooth function. Calling it denoises, as ``Denoiser`` says.
+
+    Args:
+        variances: of the Gaussian before division, shape (d,), not below 0; only their ratios
+            matter.
+        basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``; the
+            coordinate axes where nothing is said.
 
     Attributes:
-        variances: of the Gaussian before division, shape (d,); only their ratios matter.
-        basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+        variances: shape (d,), float64.
+        basis: shape (d, d), float64.
+        d: number of coordinates of a point.
+
+    Raises:
+        ValueError: for negative variances or none above 0, or a basis that does not fit or is not
+            orthogonal.
+
+    Source:
+        This book.
+
+    Chapter:
+        ``manifold/losing_dimensions``.
+
+    Example:
+        >>> from memolib import SphereManifold
+        >>> law = SphereManifold([1.0, 1.0, 1.0])  # the unit sphere in space, uniform
+        >>> law([[0.0, 0.0, 2.0]], t=1.0).round(decimals=4).tolist()  # 1/tanh(2) - 1/2
+        [[0.0, 0.0, 0.5373]]
     """
 
     precision = torch.float64
     place = "cpu"
 
-    def __init__(self, variances, basis=None):
-        """Make a law from the variances and directions of the Gaussian.
-
-        Raises: ValueError for negative variances or none above 0, or a basis that does not fit or
-            is not orthogonal.
-        """
+    def __init__(self, variances: TensorLike, basis: TensorLike | None = None) -> None:
         self._flat = LinearManifold(variances, basis)
-        self.variances, self.basis, self.d = self._flat.variances, self._flat.basis, self._flat.d
+        self.variances = self._flat.variances
+        self.basis = self._flat.basis
+        self.d = self._flat.d
         if not self.variances.any():
-            raise ValueError(
-                "variances is 0 in all directions; allowed are variances of which one is above 0"
-            )
+            allowed = "variances of which one is above 0"
+            raise ValueError(f"variances is 0 in all directions; allowed are {allowed}")
         s2 = self.variances / self.variances.max()
-        # trapezoid rule in ln(q), which converges exponentially; the integrand is about sqrt(2/m)
-        # wide
+        # The trapezoid rule in ln(q) converges exponentially; the integrand is some sqrt(2/m) wide.
         step = min(0.1, 0.4 / int((s2 > 0).sum()) ** 0.5)
         log_q = torch.arange(-40, 80, step, dtype=torch.float64)[:, None]
         growth = torch.log1p(2 * log_q.exp() * s2)
         self._g = s2 * torch.exp(-growth)
-        self._q, self._log_p = log_q[:, 0].exp(), log_q[:, 0] + np.log(step) - growth.sum(dim=1) / 2
+        self._q = log_q[:, 0].exp()
+        self._log_p = log_q[:, 0] + np.log(step) - growth.sum(dim=1) / 2
 
-    def sample(self, n: int, seed=None) -> torch.Tensor:
-        """Draw data; arguments, result and errors as for ``LinearManifold``, each point of norm
-        1.
+    def sample(self, n: int, seed: Seed = None) -> torch.Tensor:
+        """Draw data.
+
+        Args:
+            n: number of points, 1 or more.
+            seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``.
+
+        Returns:
+            Points, shape (n, d), float64, each of norm 1.
+
+        Raises:
+            ValueError: for other arguments.
         """
         y = self._flat.sample(n, generator(seed, "SphereManifold.sample"))
         return y / y.norm(dim=1, keepdim=True)
 
-    def tangent(self, y) -> Tangent:
-        """Give the ``Tangent`` at points y of norm 1, (n, d), in the span of the r directions of
-        variance above 0.
+    def tangent(self, y: TensorLike) -> Tangent:
+        """Give tangent space, local variances and density at points of the sphere.
 
-        Its m is r - 1; the local variances are those of the Gaussian across y, over the mean square
-        of its norm at that direction. A ValueError refuses another shape.
+        The local variances are those of the Gaussian across y, over the mean square of its norm at
+        that direction.
+
+        Args:
+            y: points of norm 1, shape (n, d), in the span of the r directions of variance above 0.
+
+        Returns:
+            Tangent, with m = r - 1.
+
+        Raises:
+            ValueError: for another shape, or points that are not finite.
         """
         y = as_points("y", y, len(self.variances)).double()
-        rank, log_det = (
-            int((self.variances > 0).sum()),
-            self.variances[self.variances > 0].log().sum(),
-        )
+        rank = int((self.variances > 0).sum())
+        log_det = self.variances[self.variances > 0].log().sum()
         inverse = torch.where(self.variances > 0, 1 / self.variances, 0.0)
         size = (y @ self.basis) ** 2 @ inverse
         across = torch.eye(y.shape[1], dtype=torch.float64) - y[:, :, None] * y[:, None, :]
         covariance = across @ (self.basis * self.variances @ self.basis.T) @ across
         values, vectors = torch.linalg.eigh(covariance)
         order = slice(y.shape[1] - (rank - 1), None)
-        log_density = (
-            gammaln(rank / 2)
-            - np.log(2)
-            - rank / 2 * np.log(np.pi)
-            - (log_det + rank * size.log()) / 2
-        )
+        log_area = np.log(2) + rank / 2 * np.log(np.pi) - gammaln(rank / 2)
+        log_density = -log_area - (log_det + rank * size.log()) / 2
         variances = values[:, order].flip(1) * size[:, None] / rank
         return Tangent(vectors[:, :, order].flip(2), variances, log_density)
 
@@ -104,9 +133,7 @@ class SphereManifold(Denoiser):
         return self._moments(x, t)[-1] - ((x**2).sum(dim=1) + 1) / (2 * t) - log_norm
 
     def _moments(self, x: torch.Tensor, t: float) -> tuple[torch.Tensor, ...]:
-        """In the eigenbasis: D, D_k/b_k, b, the weight of each q in the second derivative by X; all
-        over M; ln M.
-        """
+        """In the eigenbasis: D, D_k/b_k, b, what each q gives to d2M/dX2, all over M; ln M."""
         if len(x) > ROWS:
             blocks = (self._moments(block, t) for block in x.split(ROWS))
             return tuple(map(torch.cat, zip(*blocks, strict=True)))

@@ -56,10 +56,17 @@ def lab(copy):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     command = [
-        Path(sys.prefix, "bin", "jupyter"), "lab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-        "--IdentityProvider.token=", "--expose-app-in-browser",
-        "--LabApp.news_url=", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-    ]  # fmt: skip
+        Path(sys.prefix, "bin", "jupyter"),
+        "lab",
+        "--no-browser",
+        "--allow-root",
+        "--ip=127.0.0.1",
+        f"--port={port}",
+        "--IdentityProvider.token=",
+        "--expose-app-in-browser",
+        "--LabApp.news_url=",
+        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    ]
     log = copy / "lab.log"
     with log.open("w") as out:
         server = subprocess.Popen(
@@ -201,9 +208,8 @@ def test_chapter_runs_and_moves_in_jupyterlab(open_chapter, path):
     assert explorables
     for index in explorables:
         seconds = slider_seconds(page, shown(page, index, ".noUi-handle"))
-        print(
-            f"{path.stem}, cell {index}: slider to picture, median {statistics.median(seconds):.3f} s, {seconds}"
-        )
+        median = statistics.median(seconds)
+        print(f"{path.stem}, cell {index}: slider to picture, median {median:.3f} s, {seconds}")
         assert (
             statistics.median(seconds) <= 1
         )  # of a machine that does other things beside; nbval holds the budget

@@ -192,9 +192,10 @@ def refuses_bad_points(D):
     D(points(D), T)  # a foreign model learns its d
     d = D.d
     bad = (
-        np.ones(d), np.ones((0, d)), np.ones((2, d + 1)), np.ones((1, 2, d)), np.full((2, d), np.nan),
-        [["a"] * d], None, np.ones((2, d), dtype=complex), torch.ones(2, d, dtype=torch.complex64),
-        np.ma.masked_array(np.ones((2, d)), mask=np.eye(2, d)), [[1.0] * d, [1.0]],
+        np.ones(d), np.ones((0, d)), np.ones((2, d + 1)), np.ones((1, 2, d)), [["a"] * d], None,
+        np.full((2, d), np.nan), np.ones((2, d), dtype=complex), [[1.0] * d, [1.0]],
+        torch.ones(2, d, dtype=torch.complex64),
+        np.ma.masked_array(np.ones((2, d)), mask=np.eye(2, d)),
     )  # fmt: skip
     for x in bad:
         for ask in (D, D.score, D.jacobian, D.spectrum):
@@ -300,7 +301,7 @@ def what_is_held_is_not_shared(D):
 
 
 # The laws of a denoiser
-# ---------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 @holds(EXACT)

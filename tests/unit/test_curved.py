@@ -272,7 +272,7 @@ def test_local_collapse_time_is_the_small_noise_limit():
 def test_a_prior_is_a_number_of_copies(monkeypatch):
     y, x = gaussian(40, 3, seed=25), gaussian(9, 3, seed=26)
     copies = torch.arange(40) % 3 + 1.0
-    monkeypatch.setattr("memolib.empirical.BLOCK_BYTES", 16 * 8 * 7)  # seven rows of data at a time
+    monkeypatch.setattr("memolib._softmax.BLOCK_BYTES", 16 * 8 * 7)  # seven rows of data at a time
     weighted, repeated = (
         Empirical(y, copies.double() / copies.sum()),
         Empirical(y.repeat_interleave(copies.int(), dim=0)),

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memolib import empirical, spectra, theory
+from memolib import _softmax, spectra, theory
 from memolib.empirical import Empirical
 from memolib.manifolds import EXAMPLE, LinearManifold, random_rotation
 from memolib.memorization import nearest_ratio
@@ -31,7 +31,7 @@ def brute_force(data, x, t):
 
 
 # Linear manifolds
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 def test_samples_have_the_covariance():
@@ -67,7 +67,7 @@ def test_random_rotations_are_orthogonal():
 
 
 # The empirical denoiser
-# ---------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [0.003, 0.05, 1.0])
@@ -154,8 +154,8 @@ def test_blocks_change_nothing_and_bound_the_memory(monkeypatch):
     data = LinearManifold(EXAMPLE).sample(3_000, seed=22)
     x, t = data[:40] + 0.2 * gaussian(40, 30, seed=23), 0.04
     whole, G = Empirical(data).weighted(x, t), Empirical(data).jacobian(x, t)
-    monkeypatch.setattr(empirical, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
-    assert Empirical(data)._data_block() < 200
+    monkeypatch.setattr(_softmax, "BLOCK_BYTES", 20_000)  # many blocks of queries and of data
+    assert Empirical(data)._softmax.block_rows() < 200
     for ours, theirs in zip(Empirical(data).weighted(x, t), whole, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-12, atol=1e-12)
     assert torch.allclose(Empirical(data).jacobian(x, t), G, rtol=1e-12, atol=1e-12)
@@ -195,7 +195,7 @@ def test_own_weight_formula():
 
 
 # Spectra
-# ------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 def test_methods_agree_where_the_denoiser_is_linear():
@@ -277,7 +277,7 @@ def test_alive_directions():
 
 
 # Sampling
-# -----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 def test_samples_of_the_empirical_denoiser_are_copies():
@@ -301,7 +301,7 @@ def test_nearest_ratio():
 
 
 # Bad input
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 MANIFOLD, DATA = LinearManifold([1.0, 0.5]), Empirical(gaussian(5, 2, seed=0))
 GOOD_X = np.zeros((3, 2))

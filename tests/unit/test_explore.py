@@ -167,11 +167,14 @@ class Written(Figure):
 
 STORED = (
     '<figure class="explorable"><img src="data:image/svg+xml;base64,bGluZQphPTEgYj0yMA=="'
-    ' alt="At &lt;1&gt; &amp; 20"><p class="explorable-sentence" aria-live="polite">At &lt;1&gt; &amp; 20</p>'
+    ' alt="At &lt;1&gt; &amp; 20">'
+    '<p class="explorable-sentence" aria-live="polite">At &lt;1&gt; &amp; 20</p>'
     '<p class="explorable-note">Fixed here: start a = 1. Run the notebook to move these too.</p>'
-    '<script type="application/octet-stream">{"mime": "image/svg+xml", "sliders": [{"label": "end b (units)",'
-    ' "values": ["1", "20", "3,000"], "start": 1}], "sentences": ["At <1> & 1", "At <1> & 20", "At <1> & 3000"],'
-    ' "frames": {"lines": ["line", "a=1 b=1", "a=1 b=20", "a=1 b=3000"], "index": [[0, 1], [0, 2], [0, 3]]}}'
+    '<script type="application/octet-stream">{"mime": "image/svg+xml",'
+    ' "sliders": [{"label": "end b (units)", "values": ["1", "20", "3,000"], "start": 1}],'
+    ' "sentences": ["At <1> & 1", "At <1> & 20", "At <1> & 3000"],'
+    ' "frames": {"lines": ["line", "a=1 b=1", "a=1 b=20", "a=1 b=3000"],'
+    ' "index": [[0, 1], [0, 2], [0, 3]]}}'
     "</script></figure>"
 )
 

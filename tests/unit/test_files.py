@@ -47,7 +47,11 @@ def test_what_is_written_is_read_and_errors_name_the_file(tmp_path):
 
 
 def test_files_are_the_same_in_every_locale(tmp_path):
-    code = "import sys; from memolib._files import *; write_text(sys.argv[1], read_text(sys.argv[1]) + '\\u2714')"
+    code = """
+import sys
+from memolib._files import read_text, write_text
+write_text(sys.argv[1], read_text(sys.argv[1]) + '\\u2714')
+"""
     path = tmp_path / "text"
     write_text(path, "β")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHONUTF8"))}
@@ -57,8 +61,8 @@ def test_files_are_the_same_in_every_locale(tmp_path):
         "PYTHONCOERCECLOCALE": "0",
         "PYTHONUTF8": "0",
     }
-    subprocess.run([sys.executable, "-X", "warn_default_encoding", "-W", "error::EncodingWarning", "-c", code, path],
-                   env=env, check=True)  # fmt: skip
+    strict = ["-X", "warn_default_encoding", "-W", "error::EncodingWarning"]
+    subprocess.run([sys.executable, *strict, "-c", code, path], env=env, check=True)
     assert path.read_bytes() == "β✔".encode()
 
 

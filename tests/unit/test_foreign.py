@@ -11,6 +11,7 @@ from torch import nn
 from memolib import dimension, sampling, spectra
 from memolib.foreign import as_denoiser
 from memolib.manifolds import LinearManifold
+from memolib.networks import NetworkDenoiser, ResidualMLP
 from memolib.points import add_noise, gaussian
 
 D, T = 4, 0.5
@@ -273,32 +274,47 @@ def raising(x, t):
 BAD = {  # the model, the word that names the rule, and whether only derivatives break it
     "detached": (lambda: lambda x, t: truth(x.detach(), t), "cuts derivatives", True),
     "detached module": (Detached, "cuts derivatives", True),
-    "by NumPy": (lambda: lambda x, t: torch.from_numpy(truth(x, t).detach().numpy()), "no derivative|cuts", True),
+    "by NumPy": (
+        lambda: lambda x, t: torch.from_numpy(truth(x, t).detach().numpy()),
+        "no derivative|cuts", True
+    ),
     "wrong derivative": (lambda: lambda x, t: WrongDerivative.apply(x), "derivative", True),
     "dropout": (lambda: lambda x, t: nn.functional.dropout(truth(x, t), 0.5), "randomness", False),
-    "noise added": (lambda: lambda x, t: truth(x, t) + 0.01 * torch.randn_like(x), "randomness", False),
+    "noise added": (
+        lambda: lambda x, t: truth(x, t) + 0.01 * torch.randn_like(x), "randomness", False
+    ),
     "batch mean": (lambda: lambda x, t: truth(x - 0.3 * x.mean(dim=0), t), "coupling", False),
-    "batch statistics": (BatchStatistics, "more than 1 value per channel", False),  # torch refuses one point alone
+    # torch refuses one point alone
+    "batch statistics": (
+        BatchStatistics, "more than 1 value per channel", False
+    ),
     "counting": (Counting, "changes its buffers calls", False),
     "one row": (lambda: lambda x, t: truth(x, t)[:1], r"shape \(1, 4\)", False),
     "one column": (lambda: lambda x, t: truth(x, t)[:, :1], r"shape \(\d, 1\)", False),
     "flat": (lambda: lambda x, t: truth(x, t).sum(dim=1), r"shape \(\d,\)", False),
     "too wide": (lambda: lambda x, t: torch.cat([x, x], dim=1), r"shape \(\d, 8\)", False),
     "a tuple": (lambda: lambda x, t: (truth(x, t), t), "answers with tuple", False),
-    "an object with a sample": (lambda: lambda x, t: types.SimpleNamespace(sample=x), "answers with SimpleName", False),
+    "an object with a sample": (
+        lambda: lambda x, t: types.SimpleNamespace(sample=x), "answers with SimpleName", False
+    ),
     "an array": (lambda: lambda x, t: truth(x, t).detach().numpy(), "answers with ndarray", False),
     "nothing": (lambda: lambda x, t: None, "answers with NoneType", False),
     "complex": (lambda: lambda x, t: truth(x, t) + 0j, "answers with torch.complex128", False),
     "NaN": (lambda: lambda x, t: truth(x, t) * float("nan"), "not finite", False),
     "infinite": (lambda: lambda x, t: truth(x, t) / 0, "not finite", False),
-    "wants a tensor of noise": (lambda: lambda x, t: truth(x, t.log()), "with variance as number", False),
-    "wants a column of noise": (lambda: lambda x, t: truth(x, t[:, None]), "with variance as number", False),
+    "wants a tensor of noise": (
+        lambda: lambda x, t: truth(x, t.log()), "with variance as number", False
+    ),
+    "wants a column of noise": (
+        lambda: lambda x, t: truth(x, t[:, None]), "with variance as number", False
+    ),
     "another d": (lambda: nn.Linear(7, 7), "fails on points", False),
     "one argument": (lambda: lambda x: x, "fails on points", False),
     "raising": (lambda: raising, "my own mistake", False),
     "no function": (lambda: 3, "model is 3; allowed", False),
     "beyond its schedule": (
-        lambda: as_denoiser(velocity, predicts="velocity", time="step", schedule=ABAR[:50]), "on this schedule", False
+        lambda: as_denoiser(velocity, predicts="velocity", time="step", schedule=ABAR[:50]),
+        "on this schedule", False
     ),
 }  # fmt: skip
 
@@ -330,7 +346,7 @@ def test_inference_mode_is_right_or_refused(function):
 
 
 # Does it denoise?
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 LAW = LinearManifold([1.0, 0.5, 0.2, 0.01])
 DATA = LAW.sample(200, seed=5)
@@ -371,11 +387,11 @@ def test_a_network_that_is_hardly_trained_is_taken():
 
 
 # Memory, and how often a model is called
-# ----------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 def test_samplers_and_kicks_run_in_constant_memory():
-    """A module whose parameters require gradients: ten times the steps, the same peak."""
+    """Networks whose parameters require gradients: ten times the steps, the same peak."""
     net = nn.Sequential(nn.Linear(784, 64), nn.Tanh(), nn.Linear(64, 784))
     model, x = as_denoiser(lambda x, t: net(x) / (1 + t)), gaussian(500, 784, seed=0).float()
 
@@ -391,8 +407,12 @@ def test_samplers_and_kicks_run_in_constant_memory():
                 highest = max(highest, held)
         return highest
 
+    own = NetworkDenoiser(ResidualMLP(784, width=16), 0.8, np.zeros(784))
+    assert next(own.parameters()).requires_grad
     for run in (
         lambda steps: sampling.probability_flow(model, x, 4.0, 0.1, steps=steps),
+        lambda steps: sampling.probability_flow(own, x, 4.0, 0.1, steps=steps),
+        lambda steps: sampling.sample(own, 500, t_end=0.1, steps=steps, seed=0),
         lambda steps: sampling.reverse_sde(model, x, 4.0, 0.1, steps=steps, seed=0),
         lambda steps: spectra.normal_bundle(model, x[: steps // 10], 0.1, copies=500, seed=0),
     ):

@@ -147,25 +147,25 @@ LEVELS = "rem-levels-needed"
         (LEVELS, lambda b, v: exit_somewhere(), "ended Python by sys.exit"),
         (LEVELS, lambda b, v: np.array([None] * len(b)), "entry [0] is None: it was never given"),
         (LEVELS, lambda b, v: [*NEEDED(b, v)[:-1], None], "is None: it was never given a number"),
-        (LEVELS, lambda b, v: [*NEEDED(b, v)[:-1], ...], "is Ellipsis: it was never given a number"),
+        (LEVELS, lambda b, v: [*NEEDED(b, v)[:-1], ...], "is Ellipsis: it was never given"),
         (LEVELS, lambda b, v: [*NEEDED(b, v)[:-1], "x"], "should return numbers"),
         (LEVELS, lambda b, v: [*NEEDED(b, v)[:-1], {}], "is dict: {}"),
-        (LEVELS, lambda b, v: (NEEDED(b, v), 0.1), "2 parts in a tuple, of shapes (5,), (); one array"),
-        (LEVELS, lambda b, v: [NEEDED(b, v), 0.1], "2 parts in a list, of shapes (5,), (); one array"),
+        (LEVELS, lambda b, v: (NEEDED(b, v), 0.1), "in a tuple, of shapes (5,), (); one array"),
+        (LEVELS, lambda b, v: [NEEDED(b, v), 0.1], "in a list, of shapes (5,), (); one array"),
         (LEVELS, lambda b, v: np.array([NEEDED(b, v), [1]], dtype=object), "2 parts in a ndarray"),
         (LEVELS, lambda b, v: [torch.ones(2), torch.ones(3)], "of shapes (2,), (3,); one array"),
-        (LEVELS, lambda b, v: (NEEDED(b, v), NEEDED(b, v)), "2 values came in a tuple, one array is asked"),
-        (LEVELS, lambda b, v: ([1.0, 2.0], [3.0, 4.0]), "2 values came in a tuple, one array is asked"),
-        (LEVELS, lambda b, v: (torch.ones(2), torch.ones(2)), "2 values came in a tuple, one array is asked"),
-        (LEVELS, lambda b, v: 3.0, "shape is (), should be (5,): an array is asked for, not one number"),
+        (LEVELS, lambda b, v: (NEEDED(b, v), NEEDED(b, v)), "2 values came in a tuple, one array"),
+        (LEVELS, lambda b, v: ([1.0, 2.0], [3.0, 4.0]), "2 values came in a tuple, one array"),
+        (LEVELS, lambda b, v: (torch.ones(2), torch.ones(2)), "2 values came in a tuple"),
+        (LEVELS, lambda b, v: 3.0, "shape is (), should be (5,): an array is asked for"),
         (LEVELS, lambda b, v: {"a": NEEDED(b, v)}, "should return numbers, but returned dict"),
-        (LEVELS, lambda b, v: (x for x in NEEDED(b, v)), "should return numbers, but returned generator"),
+        (LEVELS, lambda b, v: (x for x in NEEDED(b, v)), "numbers, but returned generator"),
         (LEVELS, lambda b, v: "3.5", "should return numbers, but returned str: '3.5'"),
         (LEVELS, lambda b, v: np.array(["3.5"] * 3), "should return numbers, but returned ndarray"),
         (LEVELS, lambda b, v: np.ma.masked_less(NEEDED(b, v), 9e9), "some entries are masked"),
         (LEVELS, lambda b, v: NEEDED(b, v).astype(np.float16), "half precision keeps three digits"),
-        (LEVELS, lambda b, v: torch.tensor(NEEDED(b, v)).bfloat16(), "half precision keeps three digits"),
-        (LEVELS, lambda b, v: NEEDED(b, v) if len(b) == 5 else None, "every way through the function"),
+        (LEVELS, lambda b, v: torch.tensor(NEEDED(b, v)).bfloat16(), "keeps three digits"),
+        (LEVELS, lambda b, v: NEEDED(b, v) if len(b) == 5 else None, "every way through"),
         ("cond-ess", lambda w: w, "one number is asked for, not an array"),
         ("cond-ess", lambda w: (1.0, 2.0), "2 values came in a tuple, one number is asked for"),
         ("cond-ess", lambda w: (w, 2.0), "of shapes (45,), (); one number is asked for"),
@@ -291,9 +291,17 @@ def test_a_notebook_cell_is_named_as_in_its_own_tracebacks(tmp_path):
         shell.run_cell("check('cond-ess', f)", store_history=True)
     """
     out = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True, encoding="utf-8",
-        env={"PYTHONPATH": os.pathsep.join(sys.path), "IPYTHONDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8"},
-    ).stdout  # fmt: skip
+        [sys.executable, "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        check=True,
+        encoding="utf-8",
+        env={
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "IPYTHONDIR": str(tmp_path),
+            "PYTHONIOENCODING": "utf-8",
+        },
+    ).stdout
     assert "in line 3 of Cell In[2]: return a / undefined" in out, out
 
 
@@ -316,7 +324,11 @@ def test_a_grade_survives_every_output(monkeypatch, encoding):
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_a_script_in_a_narrow_pipe_ends_well(encoding):
-    code = "from memolib.exercises import check; check('cond-ess', lambda w: None); check('cond-ess', lambda w: w)"
+    code = """
+from memolib.exercises import check
+check('cond-ess', lambda w: None)
+check('cond-ess', lambda w: w)
+"""
     out = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, check=True,
         env={"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": encoding},

@@ -1,57 +1,28 @@
-"""The package as a whole: light imports, size, documentation, one address, what the tools call
-stale."""
+"""The package as a whole: light imports, size, one address, what the tools call stale."""
 
 import ast
-import inspect
 import io
+import itertools
 import os
 import re
 import subprocess
 import sys
 import tokenize
+import tomllib
 
 import nbformat
 import pytest
 
-from memolib import (
-    checkpoints,
-    cluster,
-    datasets,
-    dimension,
-    empirical,
-    exercises,
-    explore,
-    manifolds,
-    memorization,
-    networks,
-    plots,
-    rem,
-    sampling,
-    spectra,
-    sweeps,
-    theory,
-    training,
-)
 from tools.notebooks import ROOT, chapters, code_of_cells, read, tracked
-
-MODULES = [
-    rem,
-    theory,
-    manifolds,
-    datasets,
-    empirical,
-    cluster,
-    networks,
-    training,
-    checkpoints,
-    sweeps,
-]
-MODULES += [spectra, dimension, sampling, memorization, plots, explore, exercises]
 
 
 @pytest.mark.parametrize("module", ["rem", "theory"])
 def test_theory_imports_fast_and_without_torch(module):
-    code = f"import sys; from memolib import {module}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    code = f"""
+import sys
+from memolib import {module}
+print(*sorted({{m.split('.')[0] for m in sys.modules}}))
+"""
     before = os.times()
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -66,8 +37,10 @@ def test_theory_imports_fast_and_without_torch(module):
 
 def lines_of_code(text):
     """Lines that hold code: no docstrings, no comments, no empty ones."""
-    inside = {n for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.string.strip()
-              and token.type != tokenize.COMMENT for n in range(token.start[0], token.end[0] + 1)}  # fmt: skip
+    inside = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            inside |= set(range(token.start[0], token.end[0] + 1))
     for node in ast.walk(ast.parse(text)):
         body = getattr(node, "body", None)
         if (
@@ -92,42 +65,19 @@ def test_size():
     assert lines_of_code('"""Doc.\n\nMore."""\n\nx = 1  # note\n# note\ny = """\n2"""\n') == 3
 
 
-def public(module):
-    for name, thing in vars(module).items():
-        if (
-            not name.startswith("_")
-            and getattr(thing, "__module__", "").startswith(module.__name__)
-            and callable(thing)
-        ):
-            yield name, thing
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.__name__)
-def test_public_functions_are_documented(module):
-    found = dict(public(module))
-    assert found
-    for name, thing in found.items():
-        doc = inspect.getdoc(thing) or ""
-        assert doc, name
-        if inspect.isfunction(thing):
-            for parameter in inspect.signature(thing).parameters:
-                assert re.search(rf"^\s+\**{parameter}:", doc, re.M), (name, parameter)
-        if module is rem and inspect.isfunction(thing):
-            assert all(
-                section in doc for section in ("Returns:", "Raises:", "Source:", "Chapter:")
-            ), name
-
-
 def test_files_are_written_by_one_helper():
     """Whole or not at all: ``memolib._files``, and nothing beside it."""
     plain = re.compile(
         r"\.write_text\(|\.write_bytes\(|savez|np\.save\(|savefig\(|save_file\(|json\.dump\("
     )
     allowed = {
-        "memolib/_files.py", "memolib/checkpoints.py", "results/_stored.py",  # the helper, and two ways to write a part
+        "memolib/_files.py",  # the helper
+        "memolib/checkpoints.py",  # a way to write a part
+        "results/_stored.py",  # another
         "memolib/explore.py",  # figures to memory
         "benchmarks/_common.py",  # the system's own switch
-    }  # fmt: skip
+        "tools/mutants.py",  # copies that are thrown away
+    }
     for folder in ("memolib", "results", "tools", "benchmarks"):
         for path in (ROOT / folder).rglob("*.py"):
             if path.relative_to(ROOT).as_posix() not in allowed:
@@ -153,8 +103,10 @@ def test_requirements_are_pinned_and_cover_the_package():
     pins = [line for line in lines if line and not line.startswith("#")]
     assert all(re.match(r"^[A-Za-z0-9_.-]+==[^ ]+( ; .+)?$", pin) for pin in pins)
     names = {pin.split("==")[0] for pin in pins}
-    wanted = re.findall(r'^  "([A-Za-z0-9-]+)[<>=]', (ROOT / "pyproject.toml").read_text(), re.M)
-    assert len(wanted) > 15 and set(wanted) <= names
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [*project["dependencies"], *itertools.chain.from_iterable(extras)]
+    assert len(wanted) > 15 and {re.match(r"[\w-]+", entry)[0] for entry in wanted} <= names
     assert not {n for n in names if n.startswith(("nvidia", "cuda", "triton", "nbgrader"))}
     assert {"jupyter-book==1.0.4.post1", "sphinx==7.4.7", "torch==2.13.0"} <= set(pins)
 

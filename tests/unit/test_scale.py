@@ -23,7 +23,7 @@ def images(N=2_000, d=60, seed=0):
 
 
 # Spectra
-# ------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("t", [1e-4, 0.01, 0.1, 1.0, 100.0])
@@ -71,12 +71,12 @@ def test_points_without_weight_cost_nothing():
     cheap."""
     y = images()
     D, x = Empirical(y), add_noise(y[:20], 0.01, seed=1)
-    assert max(len(rows) for rows, _ in D._matter(x, 0.01)) < 10
-    assert max(len(rows) for rows, _ in D._matter(x, 10.0)) == 2_000
+    assert max(len(rows) for rows, _ in D._softmax.carriers_of_spread(x, 0.01)) < 10
+    assert max(len(rows) for rows, _ in D._softmax.carriers_of_spread(x, 10.0)) == 2_000
 
 
 # Many noise variances
-# -----------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -155,7 +155,7 @@ def test_profile_refuses_what_it_cannot_answer():
 
 
 # A cluster
-# ----------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

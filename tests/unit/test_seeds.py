@@ -23,7 +23,9 @@ def normals(x):
 DRAWS = {  # of 30 standard Gaussian numbers, by function: what a seed gives
     "gaussian": lambda seed: normals(points.gaussian(10, 3, seed=seed)),
     "add_noise": lambda seed: normals(points.add_noise(torch.zeros(10, 3), 1.0, seed=seed)),
-    "points": lambda seed: normals(points.points("A", torch.zeros(10, 3), 1.0, 10, seed=seed)),
+    "points": lambda seed: normals(
+        points.points_of_kind("A", torch.zeros(10, 3), 1.0, 10, seed=seed)
+    ),
     "linear": lambda seed: normals(LINE.sample(10, seed=seed) / LINE.variances.sqrt()),
     "mixture": lambda seed: normals(SHIFT.sample(10, seed=seed)),
     "chart": lambda seed: normals(
@@ -73,7 +75,7 @@ def test_every_function_with_a_seed_has_its_own_stream(monkeypatch):
         lambda: manifolds.SphereManifold([1.0, 0.5]).sample(3, seed=0),
         lambda: SHIFT.sample(3, seed=0),
         lambda: manifolds.ChartManifold.circle().sample(3, seed=0),
-        lambda: points.points("A", y, 0.1, 3, seed=0),
+        lambda: points.points_of_kind("A", y, 0.1, 3, seed=0),
         lambda: points.gaussian(3, seed=0),
         lambda: dimension.effective(D, y, 0.1, probes=2, seed=0),
         lambda: spectra.normal_bundle(D, y, 0.1, seed=0),
@@ -81,7 +83,7 @@ def test_every_function_with_a_seed_has_its_own_stream(monkeypatch):
         lambda: sampling.sample(D, 3, steps=2, seed=0),
         lambda: sampling.reverse_sde(D, y, 1.0, 0.1, steps=2, seed=0),
         lambda: memorization.pointwise_information(y, LINE, 0.1, seed=0),
-        lambda: memorization.collapse_time(y, LINE, 10, seed=0),
+        lambda: memorization.measured_collapse_time(y, LINE, 10, seed=0),
         lambda: memorization.profile(y, [0.1], seed=0),
         lambda: rem.sample_levels(3, seed=0),
         lambda: rem.sample_lowest_levels(30, keep=3, seed=0),
