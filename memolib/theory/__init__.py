@@ -15,6 +15,7 @@ from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
     condensed_participation,
+    index_information,
     information,
     information_density,
     level_entropy,
@@ -42,19 +43,25 @@ from memolib.theory.paper import (
     sphere_variances,
 )
 from memolib.theory.speciation import (
+    class_minimum,
+    class_potential,
     clone_agreement,
     mixture_information,
     noise_variance,
     speciation_time,
+    spinodal_time,
 )
 
 __all__ = [
+    "class_minimum",
+    "class_potential",
     "clone_agreement",
     "collapse_time",
     "collapse_time_at",
     "condensed_participation",
     "gaussian_collapse_time",
     "gaussian_loss_time",
+    "index_information",
     "information",
     "information_density",
     "jacobian_density",
@@ -72,6 +79,7 @@ __all__ = [
     "retrieval_capacity",
     "speciation_time",
     "sphere_variances",
+    "spinodal_time",
     "tangent_density",
     "tangent_distribution",
     "tangent_edges",
