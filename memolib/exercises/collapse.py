@@ -50,8 +50,8 @@ EXERCISES = {
             "this is the mean entropy of the weights; subtract it from ln N.": lambda w: (
                 np.log(w.shape[1]) - _number_information(w)
             ),
-            "N is the number of training points, the second axis.": lambda w: (
-                _number_information(w, base=w.shape[0])
+            "N is the number of training points, the second axis.": lambda w: _number_information(
+                w, base=w.shape[0]
             ),
             "this is the entropy of the mean weights; take the entropy first, then the mean.": (
                 lambda w: (
@@ -80,8 +80,8 @@ EXERCISES = {
             "this is 2^(m(t)/2) with m(t) at t/2: an upper bound.": lambda variances, t: (
                 2 ** (_dimension(variances, t / 2) / 2)
             ),
-            "this is the logarithm of the factor.": lambda variances, t: (
-                np.log(_halving(variances, t))
+            "this is the logarithm of the factor.": lambda variances, t: np.log(
+                _halving(variances, t)
             ),
             "a factor 1/2 is missing in the information.": lambda variances, t: (
                 _halving(variances, t) ** 2

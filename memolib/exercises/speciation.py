@@ -73,8 +73,8 @@ EXERCISES = {
             "these are the largest probabilities; two clones agree with the sum of the "
             "squares.": _largest,
             "weights should sum to 1 over the training points, for each noisy "
-            "point.": lambda w, labels: (
-                _probabilities(np.log(softmax(w, axis=0)), labels, normalised=False)
+            "point.": lambda w, labels: _probabilities(
+                np.log(softmax(w, axis=0)), labels, normalised=False
             ),
         },
     ),
