@@ -21,6 +21,7 @@ from memolib.exercises import (
     losing_dimensions,
     noise_and_score,
     random_energy_model,
+    speciation,
     spectral_gaps,
     training,
 )
@@ -32,6 +33,7 @@ CHAPTERS = (
     associative_memory,
     noise_and_score,
     empirical_score,
+    speciation,
     collapse,
     spectral_gaps,
     losing_dimensions,

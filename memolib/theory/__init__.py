@@ -17,6 +17,7 @@ from memolib.theory.collapse import (
     collapse_time_at,
     condensed_participation,
     entropy_at,
+    index_information,
     information,
     information_density,
     local_collapse_time,
@@ -43,14 +44,19 @@ from memolib.theory.paper import (
     sphere_variances,
 )
 from memolib.theory.speciation import (
+    class_minimum,
+    class_potential,
     clone_agreement,
     mixture_information,
     noise_variance,
     speciation_time,
+    spinodal_time,
 )
 
 __all__ = [
     "Estimate",
+    "class_minimum",
+    "class_potential",
     "clone_agreement",
     "collapse_time",
     "collapse_time_at",
@@ -58,6 +64,7 @@ __all__ = [
     "entropy_at",
     "gaussian_collapse_time",
     "gaussian_loss_time",
+    "index_information",
     "information",
     "information_density",
     "jacobian_density",
@@ -74,6 +81,7 @@ __all__ = [
     "retrieval_capacity",
     "speciation_time",
     "sphere_variances",
+    "spinodal_time",
     "tangent_density",
     "tangent_distribution",
     "tangent_edges",

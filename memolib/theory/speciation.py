@@ -1,7 +1,7 @@
 """Classes: when the reverse process chooses one, and a mixture's information in a noisy point."""
 
 import numpy as np
-from scipy.special import logsumexp
+from scipy.special import logit, logsumexp
 
 from memolib._validate import (
     ArrayLike,
@@ -20,6 +20,7 @@ from memolib.theory._shared import (
     check_one_noise,
     length,
     log_one_plus,
+    root,
 )
 
 
@@ -70,7 +71,7 @@ def speciation_time(variance: float) -> float:
         Biroli et al. (2024).
 
     Chapter:
-        ``diffusion/collapse``.
+        ``diffusion/speciation``.
 
     Example:
         >>> from memolib import theory
@@ -102,7 +103,7 @@ def clone_agreement(separation: float, within: float, t: ArrayLike) -> FloatArra
         Cloning test of Biroli et al. (2024).
 
     Chapter:
-        ``diffusion/collapse``.
+        ``diffusion/speciation``.
 
     Example:
         >>> from memolib import theory
@@ -121,6 +122,146 @@ def clone_agreement(separation: float, within: float, t: ArrayLike) -> FloatArra
     return ((p**2 + (1 - p) ** 2) @ weights / np.sqrt(2 * np.pi)).reshape(t.shape)[()]
 
 
+def _weight(weight: float) -> float:
+    """Give the weight of a class, inside 0 to 1."""
+    weight = real("weight", weight, minimum=0, strict=True)
+    if weight >= 1:
+        raise ValueError(f"weight is {weight}; allowed are numbers above 0 and below 1")
+    return weight
+
+
+def class_potential(
+    q: ArrayLike,
+    separation: float,
+    within: float,
+    t: float,
+    weight: float = 0.5,
+) -> FloatArray:
+    """Potential on the line through two classes: minus the log density of noisy points there.
+
+    ``U(q, t) = q^2/(2 (s^2 + t)) - ln cosh(|mu| q/(s^2 + t) + h)``, ``h = 1/2 ln(w/(1 - w))``: a
+    constant is left out. Its minima are the fixed points of the denoiser, and of one mean-field
+    Ising magnet in the field h.
+
+    Args:
+        q: coordinate along mu, any shape.
+        separation: squared norm of mu, above 0; the classes are at +-mu.
+        within: variance s^2 within a class along mu, 0 or more.
+        t: noise variance, above 0.
+        weight: w, of the class at +mu, above 0 and below 1.
+
+    Returns:
+        Potential in nats, shape of ``q``.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        Raya and Ambrogioni (2023); Biroli et al. (2024), section 2.
+
+    Chapter:
+        ``diffusion/speciation``.
+
+    Example:
+        >>> from memolib import theory
+        >>> flat = theory.class_potential([-0.1, 0.0, 0.1], 4.0, 1.0, 3.0)  # at t = |mu|^2 - s^2
+        >>> flat.round(5).tolist()  # q^4/12 |mu|^4: no curvature
+        [0.0, 0.0, 0.0]
+    """
+    q = real_array("q", q)
+    mu2 = real("separation", separation, minimum=0, strict=True)
+    s2 = np.float64(real("within", within, minimum=0))
+    t = check_one_noise(t)
+    field = logit(_weight(weight)) / 2
+    with np.errstate(all="ignore"):
+        spread = length(s2, t)
+        along = np.abs(np.sqrt(mu2) / spread * (q / spread) + field)
+        potential = (q / spread) ** 2 / 2 - along - np.log1p(np.exp(-2 * along)) + np.log(2)
+    return finite(potential, q=q, separation=mu2, within=s2, t=t, weight=weight)[()]
+
+
+def class_minimum(separation: float, within: float, t: float, weight: float = 0.5) -> float:
+    """Where the potential of two classes is lowest: the solution of the self-consistent equation.
+
+    ``q = |mu| tanh(|mu| q/(s^2 + t) + h)``, ``h = 1/2 ln(w/(1 - w))``. For equal classes it leaves
+    0 at ``t = |mu|^2 - s^2``, like ``sqrt(3 (|mu|^2 - s^2 - t))``.
+
+    Args:
+        separation: squared norm of mu, above 0; the classes are at +-mu.
+        within: variance s^2 within a class along mu, 0 or more.
+        t: noise variance, above 0.
+        weight: w, of the class at +mu, above 0 and below 1.
+
+    Returns:
+        q on the heavier class's side, from -|mu| to |mu|; of two equal ones that at +mu.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        Raya and Ambrogioni (2023); Ambrogioni (2024).
+
+    Chapter:
+        ``diffusion/speciation``.
+
+    Example:
+        >>> from memolib import theory
+        >>> round(theory.class_minimum(4.0, 1.0, 0.2), 3), theory.class_minimum(4.0, 1.0, 3.0)
+        (1.995, 0.0)
+    """
+    mu2 = real("separation", separation, minimum=0, strict=True)
+    s2 = np.float64(real("within", within, minimum=0))
+    t = check_one_noise(t)
+    field = float(logit(_weight(weight)) / 2)
+    side = -1.0 if field < 0 else 1.0
+    with np.errstate(all="ignore"):
+        heat = (length(s2, t) / np.sqrt(mu2)) ** 2  # (s^2 + t)/|mu|^2, the magnet's temperature
+        if field == 0 and heat >= 1:
+            return 0.0
+        low = np.sqrt(max(0.0, 1 - heat))  # where the curvature is 0: the minimum lies beyond
+
+        def pull(order: float) -> float:
+            """Slope of the potential, downwards, at q = order |mu|."""
+            return np.tanh(order / heat + abs(field)) - order
+
+        return side * float(np.sqrt(mu2) * root(pull, low, 1, xtol=1e-300))
+
+
+def spinodal_time(separation: float, within: float, weight: float = 0.5) -> float:
+    """Noise variance below which the rarer of two classes has a minimum of its own.
+
+    There the potential has an inflection of slope 0: at ``t = |mu|^2/cosh(b/2)^2 - s^2`` with
+    ``sinh(b) - b = |ln(w/(1 - w))|``; for equal weights ``t = |mu|^2 - s^2``, the speciation time.
+
+    Args:
+        separation: squared norm of mu, above 0; the classes are at +-mu.
+        within: variance s^2 within a class along mu, 0 or more.
+        weight: w, of one of the classes, above 0 and below 1.
+
+    Returns:
+        Noise variance; 0 where the rarer class has no minimum at any.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book.
+
+    Chapter:
+        ``diffusion/speciation``.
+
+    Example:
+        >>> from memolib import theory
+        >>> theory.spinodal_time(65.0, 1.0), round(theory.spinodal_time(65.0, 1.0, 0.9), 2)
+        (64.0, 22.67)
+    """
+    mu2 = real("separation", separation, minimum=0, strict=True)
+    s2 = real("within", within, minimum=0)
+    odds = abs(float(logit(_weight(weight))))
+    b = root(lambda b: np.sinh(b) - b - odds, 0, odds + 2, xtol=1e-300)
+    return float(max(0.0, mu2 / np.cosh(b / 2) ** 2 - s2))
+
+
 def mixture_information(
     means: ArrayLike,
     variances: ArrayLike,
@@ -133,8 +274,8 @@ def mixture_information(
     """Information between a point of a Gaussian mixture and its noisy copy, and its standard error.
 
     ``I(y; x_t) = I(y; x_t | class) + I(class; x_t)``: the first is in closed form, the second, at
-    most the entropy of the classes, by Monte Carlo. The excess entropy of the empirical score of N
-    points is ``I(y; x_t) - ln N``.
+    most the entropy of the classes, by Monte Carlo. N points collapse where it is ``ln N``; the
+    excess entropy of the literature is ``ln N - I(y; x_t)``.
 
     Args:
         means: of the K components, shape (K, d).

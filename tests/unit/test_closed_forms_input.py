@@ -117,6 +117,8 @@ directions = shape("chi2", "variances")
 LAW = {"beta": numbers, "N": sizes, "v": number}
 GAP = {"m": one(small_count), "d": one(st.sampled_from([1, 20, 50, 10**30])), "variance": number}
 LOSS = {"chi2": chi_squares, "variances": variances, "t": number, "N": size}
+CLASSES = {"separation": number, "within": one(not_negative)}
+weights = one(st.sampled_from([0.5, 1e-300, 1e-3, 0.5 + 1e-9, 0.9, 1 - 1e-16]))
 SEEN = {"x": point, "variances": variances}
 TABLE = {
     rem.sample_levels: (
@@ -164,6 +166,7 @@ TABLE = {
         {"y": points, "xi": points, "variances": variances, "t": number, "N": size},
         leading("y", "xi"),
     ),
+    theory.index_information: ({"variances": variances, "t": numbers, "N": size}, shape("t")),
     theory.tangent_edges: (GAP, pairs),
     theory.tangent_density: ({"gamma": many(signed)} | GAP, shape("gamma")),
     theory.tangent_distribution: ({"gamma": many(signed)} | GAP, shape("gamma")),
@@ -187,6 +190,9 @@ TABLE = {
     theory.noise_variance: ({"s": numbers}, shape("s")),
     theory.speciation_time: ({"variance": number}, scalar),
     theory.clone_agreement: ({"separation": number, "within": one(not_negative), "t": numbers}, shape("t")),
+    theory.class_potential: ({"q": many(signed)} | CLASSES | {"t": number, "weight": weights}, shape("q")),
+    theory.class_minimum: (CLASSES | {"t": number, "weight": weights}, scalar),
+    theory.spinodal_time: (CLASSES | {"weight": weights}, scalar),
     theory.mixture_information: (
         {
             "means": mixture_means,
@@ -331,6 +337,7 @@ def usual(function):
         "d": 5, "variance": 1.5, "x": [1.0, 0.1, 0.3], "y": [1.0, 0.1, 0.3], "xi": [0.1, 2.0, -1.0], "gamma": 2.0,
         "g": 0.5, "chi2": 1.0, "flipped": 0.1, "normalised": False, "homogeneous": True, "s": 0.3, "separation": 2.0,
         "within": 0.1, "means": [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]], "weights": [0.3, 0.7],
+        "q": 0.7, "weight": 0.4,
     }  # fmt: skip
     return {name: given[name] for name in inspect.signature(function).parameters}
 
@@ -377,7 +384,7 @@ REFUSED = [
 ]
 
 
-SIGNED = {"energies", "energy", "levels", "log_density", "x", "y", "xi", "gamma", "means"}
+SIGNED = {"energies", "energy", "levels", "log_density", "x", "y", "xi", "gamma", "means", "q"}
 
 
 @FUNCTIONS
@@ -456,13 +463,14 @@ POWERS = {  # of the factor on all variances, that the result carries
     theory.loss_fresh: 0, theory.loss_noisy: 0, theory.retention_training: 0, theory.law_limit: 1,
     theory.gaussian_collapse_time: 1, theory.gaussian_loss_time: 1, theory.paper_singular_values: -1,
     theory.sphere_variances: 0, theory.mixture_information: 0, theory.tangent_edges: 1, theory.tangent_density: -1,
-    theory.tangent_distribution: 0, theory.jacobian_density: 0, theory.clone_agreement: 0, rem.critical_beta: -0.5,
+    theory.tangent_distribution: 0, theory.jacobian_density: 0, theory.clone_agreement: 0, theory.index_information: 0,
+    theory.class_potential: 0, theory.class_minimum: 0.5, theory.spinodal_time: 1, rem.critical_beta: -0.5,
     rem.sample_levels: 0.5, rem.sample_lowest_levels: 0.5, rem.level_entropy: 0, rem.annealed_free_energy: 0.5,
     rem.quenched_free_energy: 0.5, rem.quenched_entropy: 0, rem.participation_limit: 0, rem.lowest_level: 0.5,
     rem.participation_exact: 0, rem.participation_window: 0, rem.participation_from_lowest: 0,
 }  # fmt: skip
 ARGUMENT_POWERS = {
-    "variances": 1, "variance": 1, "t": 1, "x": 0.5, "y": 0.5, "means": 0.5, "gamma": 1, "separation": 1, "within": 1,
+    "variances": 1, "variance": 1, "t": 1, "x": 0.5, "y": 0.5, "q": 0.5, "means": 0.5, "gamma": 1, "separation": 1, "within": 1,
     "v": 1, "beta": -0.5, "energy": 0.5, "levels": 0.5,
 }  # fmt: skip
 

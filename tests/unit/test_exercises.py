@@ -361,10 +361,25 @@ WRONG = {
         (lambda w, labels: class_agreement(softmax(w, axis=1), labels)[:, ::-1], "exchanged"),
         (lambda w, labels: class_agreement(softmax(w, axis=1), labels).T, "shape"),
     ],
+    "spec-minimum": [
+        (lambda mu, spread: mu * np.tanh(mu / spread), "values differ"),
+        (lambda mu, spread: mu * np.tanh(mu**2 / spread), "one step"),
+        (lambda mu, spread: np.array([-mu, mu]), "shape"),
+    ],
     "coll-images": [
         (lambda m, t: m / 2 * np.log(1 + 1 / t), "natural"),
         (lambda m, t: m * np.log10(1 + 1 / np.sqrt(t)), "values differ"),
         (lambda m, t: np.log10(m / 2 * (1 + 1 / t)), "values differ"),
+    ],
+    "coll-number": [
+        (lambda w: -(np.exp(w) * w).sum(axis=1).mean(), "values differ"),
+        (lambda w: -(softmax(w, axis=1) * np.log(softmax(w, axis=1))).sum(1).mean(), "subtract"),
+        (lambda w: np.log(12) + (softmax(w, axis=1) * np.log(softmax(w, axis=1))).sum(1), "shape"),
+    ],
+    "coll-halving": [
+        (lambda s2, t: 2 ** ((s2 / (s2 + t)).sum() / 2), "lower bound"),
+        (lambda s2, t: 2 ** (len(s2) / 2), "all dimensions"),
+        (lambda s2, t: np.sqrt((1 + 2 * s2 / t) / (1 + s2 / t)), "shape"),
     ],
     "gaps-edges": [
         (
