@@ -40,7 +40,7 @@ def exponents(D, x, t):
 
 
 def products(D, x, t):
-    return {"exponents": D._softmax.products(x, t)}
+    return {"exponents": D._softmax.products(x, t) + D._softmax.shared(x, t)[:, None]}
 
 
 @pytest.mark.parametrize("way", [fused, blocks, few, exponents, products])
@@ -244,3 +244,28 @@ def test_data_off_the_origin_cost_no_more():
     small = Empirical(1e-3 * y)._softmax.carriers_of_spread(1e-3 * x, 1e-9)
     for ours, theirs in zip(here.carriers_of_spread(x, 1e-3), small, strict=True):
         assert torch.equal(ours[0], theirs[0])
+
+
+def test_far_queries_in_float32_are_answered_as_in_float64():
+    """Far from two data, off the middle between them by little: their squares are nearly equal.
+
+    Also where derivatives are asked for, and inside transforms, where no fast way can be chosen.
+    """
+    y, t = torch.tensor([[0.5, 0.0], [-0.5, 0.0]]), 0.01
+    x = torch.tensor([[0.003, 300.0], [0.001, -700.0], [-0.002, 1e4]])
+    D, wanted = Empirical(y), torch.tanh(x[:, 0] / (2 * t))
+    moving = x.clone().requires_grad_()
+    inside = torch.func.vmap(lambda point: D(point[None], t)[0])(x)
+    for answer in (D(x, t), D(moving, t).detach(), inside, D.weighted(moving, t).mean.detach()):
+        assert torch.allclose(answer[:, 0], 0.5 * wanted, rtol=1e-5)
+    weights = D.log_weights(moving, t).exp().detach()
+    assert torch.allclose(weights[:, 0] - weights[:, 1], wanted, rtol=1e-5)
+    variances = D.variance(moving, t)
+    assert torch.allclose(variances[:, 0], (1 - wanted**2) / 4, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(variances[:, 0].sum(), moving)
+    assert torch.allclose(gradient[:, 0], -wanted * (1 - wanted**2) / (4 * t), rtol=1e-4)
+    assert torch.allclose(D.n_eff(x, t), 2 / (1 + wanted**2), rtol=1e-5)
+    third = Empirical(torch.cat([y + torch.tensor([0.0, 0.3]), torch.tensor([[0.0, -0.7]])]))
+    x[:, 1] = x[:, 1].abs()  # on the side of the first two
+    assert torch.allclose(third(x, t)[:, 0], 0.5 * wanted, rtol=1e-5)
+    assert torch.allclose(third.n_eff(x, t), 2 / (1 + wanted**2), rtol=1e-5)
