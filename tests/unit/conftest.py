@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-OTHERS = "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"  # which pytest and torch set themselves
+# Set by pytest, and by torch and threadpoolctl where they are first used.
+OTHERS = (
+    "PYTEST_CURRENT_TEST",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+)
 
 
 def global_state() -> dict:
