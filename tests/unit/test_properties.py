@@ -238,7 +238,9 @@ TABLE = {
         2, lambda w: (2,),
     ),
     "sample": (
-        lambda w: sampling.sample(mixture(w), 2, t_end=w.noise(), steps=3, seed=0),
+        lambda w: sampling.sample(
+            mixture(w), 2, t_start=w.noises()[0], t_end=w.noise(), steps=3, seed=0
+        ),
         1, lambda w: (2, w.x.shape[1]),
     ),
     "probability_flow": (
