@@ -64,10 +64,16 @@ class Softmax:
         return FUSED is not None and x.device.type == "cpu" and x.dtype in TOLERANCE
 
     def products(self, x: torch.Tensor, t: float) -> torch.Tensor:
-        """All exponents by scalar products, in operations that can be differentiated."""
-        x = x - self.center
-        exponents = (x @ self.points.T + self.biases - (x**2).sum(dim=1, keepdim=True) / 2) / t
+        """All exponents by scalar products, for derivatives, without ``shared``.
+
+        Queries may so be far away: what all data share would take digits from what they do not.
+        """
+        exponents = ((x - self.center) @ self.points.T + self.biases) / t
         return exponents if self.log_prior is None else exponents + self.log_prior
+
+    def shared(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        """What all exponents share, ``-|x|^2/2t`` from the mean of the data, shape (n,)."""
+        return -((x - self.center) ** 2).sum(dim=1) / (2 * t)
 
     def exponents(self, x: torch.Tensor, t: float) -> torch.Tensor:
         """All exponents, shape (n, N): of all results the one that is N wide."""

@@ -175,9 +175,9 @@ class Empirical(Averages):
         """
 
         def log_weights(x: torch.Tensor, t: float) -> torch.Tensor:
-            plainly = self._differentiated(x) or self._hidden(x)
-            exponents = self._plain_exponents if plainly else self._softmax.exponents
-            return torch.log_softmax(exponents(x, t), dim=1)
+            if self._differentiated(x) or self._hidden(x):
+                return self._plain_log_weights(x, t)
+            return torch.log_softmax(self._softmax.exponents(x, t), dim=1)
 
         return self._answer(log_weights, x, t)
 
@@ -272,14 +272,19 @@ class Empirical(Averages):
         return Weighted(*self._softmax.blocks(x, t))
 
     def _plainly(self, x: torch.Tensor, t: float) -> Weighted:
-        """All weights at once, in operations that can be differentiated."""
-        return _sums(self._plain_exponents(x, t), self.data)
+        """All weights at once, in operations that can be differentiated.
 
-    def _plain_exponents(self, x: torch.Tensor, t: float) -> torch.Tensor:
-        """By differences only where they have to be: scalar products take less memory."""
-        if not self._softmax.data_alone_round(t):
-            return self._softmax.products(x, t)
-        return _exponents(x, self.data, t, self._softmax.log_prior)
+        By differences only where it has to be: scalar products take less memory.
+        """
+        if self._softmax.data_alone_round(t):
+            return plain(x, self.data, t, self._softmax.log_prior)
+        sums = _sums(self._softmax.products(x, t), self.data)
+        return sums._replace(log_z=sums.log_z + self._softmax.shared(x, t))
+
+    def _plain_log_weights(self, x: torch.Tensor, t: float) -> torch.Tensor:
+        if self._softmax.data_alone_round(t):
+            return torch.log_softmax(_exponents(x, self.data, t, self._softmax.log_prior), dim=1)
+        return torch.log_softmax(self._softmax.products(x, t), dim=1)
 
     def _differentiated(self, x: torch.Tensor) -> bool:
         """Whether derivatives may be asked for: then all goes the plain way, whatever it costs."""

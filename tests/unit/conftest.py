@@ -10,7 +10,13 @@ import pytest
 import sklearn  # noqa: F401  # it sets variables of its own where it is first imported
 import torch
 
-OTHERS = "PYTEST_CURRENT_TEST", "TORCHINDUCTOR_CACHE_DIR"  # which pytest and torch set themselves
+# Set by pytest, and by torch and threadpoolctl where they are first used.
+OTHERS = (
+    "PYTEST_CURRENT_TEST",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+)
 
 
 def global_state() -> dict:

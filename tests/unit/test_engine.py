@@ -40,7 +40,7 @@ def exponents(D, x, t):
 
 
 def products(D, x, t):
-    return {"exponents": D._softmax.products(x, t)}
+    return {"exponents": D._softmax.products(x, t) + D._softmax.shared(x, t)[:, None]}
 
 
 @pytest.mark.parametrize("way", [fused, blocks, few, exponents, products])
@@ -232,15 +232,39 @@ def test_no_array_of_all_weights_is_made(kernel, monkeypatch):
 
 
 def test_data_off_the_origin_cost_no_more():
-    """The same data carry weight, and the same way is taken, wherever the origin is."""
-    y = images(300)
-    x = add_noise(y[:5], 1e-3, seed=8)
-    here, there = Empirical(y)._softmax, Empirical(y + 1e4)._softmax
-    assert here.rounds(x, 1e-3) is there.rounds(x + 1e4, 1e-3) is False
-    for ours, theirs in zip(here.carriers(x, 1e-3), there.carriers(x + 1e4, 1e-3), strict=True):
-        assert torch.equal(ours[0], theirs[0])
+    """The same data carry weight, wherever the origin is and whatever the unit."""
+    y, t = images(300), 0.1
+    x = add_noise(y[:5], t, seed=8)
+    here, there = Empirical(y)._softmax, Empirical(y + 1e7)._softmax
+    assert not here.rounds(x, t) and not there.rounds(x + 1e7, t)
+    for ours, theirs in zip(here.carriers(x, t), there.carriers(x + 1e7, t), strict=True):
+        assert torch.equal(ours[0], theirs[0]) and 3 < len(ours[0]) < 290
         assert torch.allclose(ours[1], theirs[1], atol=1e-5)
-    assert max(len(rows) for rows, _ in here.carriers(x, 1e-3)) < 10
-    small = Empirical(1e-3 * y)._softmax.carriers_of_spread(1e-3 * x, 1e-9)
-    for ours, theirs in zip(here.carriers_of_spread(x, 1e-3), small, strict=True):
+    small = Empirical(1e-3 * y)._softmax.carriers_of_spread(1e-3 * x, 1e-6 * t)
+    for ours, theirs in zip(here.carriers_of_spread(x, t), small, strict=True):
         assert torch.equal(ours[0], theirs[0])
+
+
+def test_far_queries_in_float32_are_answered_as_in_float64():
+    """Far from two data, off the middle between them by little: their squares are nearly equal.
+
+    Also where derivatives are asked for, and inside transforms, where no fast way can be chosen.
+    """
+    y, t = torch.tensor([[0.5, 0.0], [-0.5, 0.0]]), 0.01
+    x = torch.tensor([[0.003, 300.0], [0.001, -700.0], [-0.002, 1e4]])
+    D, wanted = Empirical(y), torch.tanh(x[:, 0] / (2 * t))
+    moving = x.clone().requires_grad_()
+    inside = torch.func.vmap(lambda point: D(point[None], t)[0])(x)
+    for answer in (D(x, t), D(moving, t).detach(), inside, D.weighted(moving, t).mean.detach()):
+        assert torch.allclose(answer[:, 0], 0.5 * wanted, rtol=1e-5)
+    weights = D.log_weights(moving, t).exp().detach()
+    assert torch.allclose(weights[:, 0] - weights[:, 1], wanted, rtol=1e-5)
+    variances = D.variance(moving, t)
+    assert torch.allclose(variances[:, 0], (1 - wanted**2) / 4, rtol=1e-5)
+    (gradient,) = torch.autograd.grad(variances[:, 0].sum(), moving)
+    assert torch.allclose(gradient[:, 0], -wanted * (1 - wanted**2) / (4 * t), rtol=1e-4)
+    assert torch.allclose(D.n_eff(x, t), 2 / (1 + wanted**2), rtol=1e-5)
+    third = Empirical(torch.cat([y - torch.tensor([0.0, 0.3]), torch.tensor([[0.0, 0.7]])]))
+    x[:, 1] = -x[:, 1].abs()  # on the side of the first two
+    assert torch.allclose(third(x, t)[:, 0], 0.5 * wanted, rtol=1e-5)
+    assert torch.allclose(third.n_eff(x, t), 2 / (1 + wanted**2), rtol=1e-5)

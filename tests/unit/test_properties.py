@@ -240,7 +240,9 @@ TABLE = {
         2, lambda w: (2,),
     ),
     "sample": (
-        lambda w: sampling.sample(mixture(w), 2, t_end=w.noise(), steps=3, seed=0),
+        lambda w: sampling.sample(
+            mixture(w), 2, t_start=w.noises()[0], t_end=w.noise(), steps=3, seed=0
+        ),
         1, lambda w: (2, w.x.shape[1]),
     ),
     "probability_flow": (
@@ -699,3 +701,10 @@ def test_graphs_are_kept_only_where_they_are_asked_for():
             ),
         ):
             assert not answer.requires_grad
+
+
+def test_two_classes_lie_along_the_first_axis():
+    """Also closer than 1, and without extent."""
+    law = GaussianMixture.two_classes(0.25, 3, 0.0)
+    assert law.means.tolist() == [[0.5, 0.0, 0.0], [-0.5, 0.0, 0.0]]
+    assert not law.variances.any() and law.weights.tolist() == [0.5, 0.5]
