@@ -110,6 +110,11 @@ def hazard(delta):
     return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi)
 
 
+def mean_over_second(e, N):
+    p = norm.cdf(e)
+    return N * p / (1 + (N - 1) * p)
+
+
 def strata(u):
     return (np.arange(len(u)) + u) / len(u)
 
@@ -249,6 +254,11 @@ WRONG = {
         (lambda beta, N: beta - np.sqrt(2 * np.log(N)), "values differ"),
         (lambda beta, N: 1 - np.sqrt(2 * np.log(N)) / beta, "values differ"),
         (lambda beta, N: hazard(beta - np.sqrt(2 * np.log(N))), "divide by beta"),
+    ],
+    "cond-moments": [
+        (lambda e, N: np.c_[np.minimum(N * norm.cdf(e), 1), mean_over_second(e, N)], "first"),
+        (lambda e, N: np.c_[mean_over_second(e, N), N * norm.cdf(e)], "never above 1"),
+        (lambda e, N: np.c_[mean_over_second(e, N + 1), np.minimum(N * norm.cdf(e), 1)], "differ"),
     ],
     "mem-hopfield": [
         (lambda x, y: (x @ y.T) @ y / y.shape[1], "itself"),
