@@ -282,6 +282,11 @@ WRONG = {
         (lambda t, d: d * (1 / t - np.log(np.cosh(1 / t))), "overflow"),
         (lambda t, d: np.full_like(t, d * np.log(2)), "values differ"),
     ],
+    "mem-sign-exercise": [
+        (lambda t: np.log(2 / (1 + np.exp(-2 / t))), "squared"),
+        (lambda t: 2 / t - np.log(np.cosh(2 / t)), "overflow"),
+        (lambda t: np.full_like(t, np.log(2)), "values differ"),
+    ],
     "noise-clocks": [
         (lambda t: 0.5 * np.log(t), "without the 1"),
         (lambda t: np.log(1 + t), "1/2"),
