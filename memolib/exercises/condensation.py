@@ -78,7 +78,9 @@ EXERCISES = {
         _size,
         lambda rng: {"log_weights": rng.normal(rng.choice([-5000, 5000]), 2, rng.integers(20, 60))},
         {
-            "the exponentials overflow or underflow: subtract the largest logarithm first.": _overflowing_size,
+            "the exponentials overflow or underflow: subtract the largest logarithm first.": (
+                _overflowing_size
+            ),
             "upside down: this is Y; the size is 1/Y.": lambda w: 1 / _size(w),
             "this is the exponential of the entropy, another measure of the number.": lambda w: (
                 np.exp(logsumexp(w) - softmax(w) @ w)
@@ -117,8 +119,8 @@ EXERCISES = {
         _root(_bracket),
         _dimensions,
         {
-            "this is the collapse for typical points, ln(1+u) alone; from the origin u/(1+u) is subtracted.": _root(
-                np.log1p
+            "this is the collapse for typical points; from the origin u/(1+u) is subtracted.": (
+                _root(np.log1p)
             ),
             "this is the second-cumulant estimate sqrt(m/(4 ln N)).": lambda m, N: np.sqrt(
                 m / 4 / np.log(N)
