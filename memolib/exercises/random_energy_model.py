@@ -118,7 +118,7 @@ EXERCISES = {
                     np.sqrt(2 * v * np.log(N)),
                 )
             ),
-            "beyond beta_c the sign is wrong: the lowest energy is -e_*, so Z has exp(+beta e_*).": (
+            "the sign is wrong beyond beta_c: the lowest energy is -e_*, Z has exp(+beta e_*).": (
                 lambda beta, N, v: (
                     np.where(beta < np.sqrt(2 * np.log(N) / v), 1, -1) * _log_z(beta, N, v)
                 )
