@@ -31,7 +31,7 @@ def critical_window(beta: ArrayLike, critical: ArrayLike, curvature: ArrayLike) 
         This book.
 
     Chapter:
-        ``glass/condensation``, theorem "cond-window-any".
+        ``glass/condensation``, theorem "cond-window".
 
     Example:
         >>> from memolib import rem, theory
