@@ -51,6 +51,18 @@ class Thermodynamics(NamedTuple):
     participation: FloatArray
 
 
+class Exponents(NamedTuple):
+    """Powers of N in which participation ratios fall.
+
+    Attributes:
+        mean: of the mean over samples, ``ln E[Y]/ln N``.
+        typical: of the value of nearly all samples, ``ln Y/ln N``.
+    """
+
+    mean: FloatArray
+    typical: FloatArray
+
+
 def _levels(N: ArrayLike, largest: float = np.inf, *, strict: bool = False) -> FloatArray:
     """Check numbers of levels; floats, since formulas take N far beyond the integers."""
     N = real_array("N", N, minimum=1, strict=strict)
@@ -399,6 +411,42 @@ def participation_limit(beta: ArrayLike, N: ArrayLike, v: float = 1.0) -> FloatA
         return np.maximum(1 - critical_beta(N, v) / beta, 0)
 
 
+def participation_exponents(ratio: ArrayLike) -> Exponents:
+    """Exponents of N that the mean and the typical participation ratio follow at large N.
+
+    With ``x = beta/beta_c``: the mean is ``-(1 - 2 x^2)`` for x up to ``1/sqrt(3)`` and
+    ``-(1 - x^2)^2/4x^2`` from there to 1, where rare samples carry it, those with one level that
+    outweighs all others; the typical one is ``-(1 - 2 x^2)`` for x up to 1/2 and ``-2 (1 - x)^2``
+    from there to 1. Both are 0 in the condensed phase.
+
+    Args:
+        ratio: x, the inverse temperature over the critical one, above 0, any shape.
+
+    Returns:
+        Exponents, fields of the shape of ``ratio``, from -1 to 0.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book.
+
+    Chapter:
+        ``glass/condensation``, theorem "cond-typical".
+
+    Example:
+        >>> from memolib import rem
+        >>> mean, typical = rem.participation_exponents(0.8)
+        >>> round(float(mean), 4), round(float(typical), 4)
+        (-0.0506, -0.08)
+    """
+    x = np.minimum(real_array("ratio", ratio, minimum=0, strict=True), 1)
+    warm = 2 * x**2 - 1
+    with np.errstate(all="ignore"):  # the branch that is not taken
+        mean = np.where(x <= 1 / np.sqrt(3), warm, -((1 / x - x) ** 2) / 4)
+    return Exponents(mean[()], np.where(x <= 1 / 2, warm, -2 * (1 - x) ** 2)[()])
+
+
 def lowest_level(N: ArrayLike, v: float = 1.0) -> FloatArray:
     """Energy below which one level of N is expected, ``sqrt(v) Phi^-1(1/N)``.
 
@@ -552,13 +600,40 @@ def _by_parts(width: float, step: float) -> Moments:
     return y.size, log_survival, s2_psi
 
 
+def hazard(delta: ArrayLike) -> FloatArray:
+    """Hazard rate of the standard Gaussian, its density at ``delta`` over its upper tail.
+
+    Args:
+        delta: any shape, dimensionless.
+
+    Returns:
+        h, shape of ``delta``; near delta where that is much above 1.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        The inverse of Mills' ratio.
+
+    Chapter:
+        ``glass/condensation``, theorem "cond-window".
+
+    Example:
+        >>> from memolib import rem
+        >>> round(float(rem.hazard(0.0)), 4)  # sqrt(2/pi)
+        0.7979
+    """
+    delta = real_array("delta", delta)
+    with np.errstate(all="ignore"):  # far below the tail's scale h is 0, far above it is delta
+        return np.where(delta < 1e8, np.sqrt(2 / np.pi) / erfcx(delta / np.sqrt(2)), delta)[()]
+
+
 def participation_window(beta: ArrayLike, N: ArrayLike, v: float = 1.0) -> FloatArray:
     """Leading order of E[Y] across the transition, ``h(delta)/(beta sqrt(v))``.
 
-    ``delta = sqrt(v) (beta - beta_c)``; h is the hazard rate of the standard Gaussian, its density
-    over its upper tail. For delta much above 1 it is delta, which gives the limit
-    ``1 - beta_c/beta``; at the transition E[Y] is ``1/sqrt(pi ln N)``. Holds for large N at fixed
-    delta, with corrections of relative order ``1/sqrt(ln N)``.
+    ``delta = sqrt(v) (beta - beta_c)``, h the ``hazard`` rate. For delta much above 1 it is delta,
+    which gives the limit ``1 - beta_c/beta``; at the transition E[Y] is ``1/sqrt(pi ln N)``. Holds
+    for large N at fixed delta, with corrections of relative order ``1/sqrt(ln N)``.
 
     Args:
         beta: inverse temperature, above 0, any shape.
@@ -575,17 +650,15 @@ def participation_window(beta: ArrayLike, N: ArrayLike, v: float = 1.0) -> Float
         This book.
 
     Chapter:
-        ``glass/condensation``.
+        ``glass/condensation``, theorem "cond-window".
     """
     beta = _beta(beta)
     N = _levels(N, strict=True)
     v = _variance(v)
     broadcast_shape(beta=beta, N=N)
     with np.errstate(all="ignore"):
-        width = np.sqrt(v) * beta
-        delta = width - _critical_width(N)
-        hazard = np.sqrt(2 / np.pi) / erfcx(delta / np.sqrt(2))
-        return finite(hazard / width, beta=beta, v=v)
+        width = finite(np.sqrt(v) * beta, beta=beta, v=v)
+        return finite(hazard(width - _critical_width(N)) / width, beta=beta, v=v)
 
 
 def participation_from_lowest(

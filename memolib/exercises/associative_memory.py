@@ -30,6 +30,10 @@ def _log_n(t, d):
     return d * (np.log(2) - np.log1p(np.exp(-2 / t)))
 
 
+def _sign_load(t):
+    return _log_n(t / 2, 1)
+
+
 def _signs(rng: np.random.Generator) -> dict:
     d = rng.integers(6, 12)
     return {
@@ -78,14 +82,14 @@ EXERCISES = {
         _energy,
         lambda rng: _cloud(rng, far=60),
         {
-            "the exponentials underflow far away: take the largest exponent out first.": lambda x, y, t: (
-                -t * np.log(np.exp(_exponents(x, y, t)).sum(axis=1))
+            "the exponentials underflow far away: take the largest exponent out first.": (
+                lambda x, y, t: -t * np.log(np.exp(_exponents(x, y, t)).sum(axis=1))
             ),
             "this is the logarithm of the sum; the energy is -t times it.": lambda x, y, t: (
                 -_energy(x, y, t) / t
             ),
-            "this is the energy of the nearest pattern alone, the limit of small t.": lambda x, y, t: (
-                -t * _exponents(x, y, t).max(axis=1)
+            "this is the energy of the nearest pattern alone, the limit of small t.": (
+                lambda x, y, t: -t * _exponents(x, y, t).max(axis=1)
             ),
             "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda x, y, t: (
                 _energy(x, y, t**2) / t
@@ -103,11 +107,11 @@ EXERCISES = {
                 q, y, t, 1
             ),
             "one update too few.": lambda q, y, t, steps: _retrieve(q, y, t, steps - 1),
-            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": lambda q, y, t, steps: (
-                _retrieve(q, y, t**2, steps)
+            "is t the variance or its root? The exponent is -|x-y|^2/(2t).": (
+                lambda q, y, t, steps: _retrieve(q, y, t**2, steps)
             ),
-            "the weights should sum to 1 over the patterns, for each query.": lambda q, y, t, steps: (
-                softmax(_exponents(q, y, t), axis=0) @ y
+            "the weights should sum to 1 over the patterns, for each query.": (
+                lambda q, y, t, steps: softmax(_exponents(q, y, t), axis=0) @ y
             ),
         },
     ),
@@ -125,6 +129,23 @@ EXERCISES = {
             ),
             "the logarithm of 2 cosh is not that of cosh: ln 2 is missing.": lambda t, d: (
                 _log_n(t, d) - d * np.log(2)
+            ),
+        },
+    ),
+    "mem-sign-exercise": Exercise(
+        _sign_load,
+        lambda rng: {"t": np.r_[1e-4, rng.uniform(0.2, 6, rng.integers(3, 7))]},
+        {
+            "this is where the weight goes; the crowd's votes enter squared, cosh(2/t).": (
+                lambda t: _log_n(t, 1)
+            ),
+            "cosh overflows at small t: use ln cosh z = z + ln(1 + exp(-2z)) - ln 2.": lambda t: (
+                2 / t - np.log(np.cosh(2 / t))
+            ),
+            "the own vote counts squared as well: 2/t, not 1/t.": lambda t: _sign_load(t) - 1 / t,
+            "ln cosh and not ln 2 cosh: ln 2 is missing.": lambda t: _sign_load(t) - np.log(2),
+            "the squared votes are compared, N cosh(2/t)^d with exp(2d/t): no further half.": (
+                lambda t: _sign_load(t) / 2
             ),
         },
     ),

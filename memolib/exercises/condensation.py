@@ -2,7 +2,7 @@
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import log_ndtr, logsumexp, softmax
+from scipy.special import log_ndtr, logsumexp, ndtr, softmax
 
 from memolib.exercises._grading import Exercise
 
@@ -58,12 +58,29 @@ def _betas(rng: np.random.Generator) -> dict:
     }
 
 
+def _pair(lower, upper):
+    return np.stack([lower, upper], axis=1)
+
+
+def _moments(e, N):
+    p = ndtr(e)
+    return _pair(N * p / (1 - p + N * p), np.minimum(N * p, 1))
+
+
+def _depths(rng: np.random.Generator) -> dict:
+    # Few levels, so that p counts beside 1, and energies at which bounds are and are not above 1
+    N = int(rng.integers(5, 60))
+    return {"e": -rng.uniform(0.1, 4, rng.integers(5, 9)), "N": N}
+
+
 EXERCISES = {
     "cond-ess": Exercise(
         _size,
         lambda rng: {"log_weights": rng.normal(rng.choice([-5000, 5000]), 2, rng.integers(20, 60))},
         {
-            "the exponentials overflow or underflow: subtract the largest logarithm first.": _overflowing_size,
+            "the exponentials overflow or underflow: subtract the largest logarithm first.": (
+                _overflowing_size
+            ),
             "upside down: this is Y; the size is 1/Y.": lambda w: 1 / _size(w),
             "this is the exponential of the entropy, another measure of the number.": lambda w: (
                 np.exp(logsumexp(w) - softmax(w) @ w)
@@ -102,8 +119,8 @@ EXERCISES = {
         _root(_bracket),
         _dimensions,
         {
-            "this is the collapse for typical points, ln(1+u) alone; from the origin u/(1+u) is subtracted.": _root(
-                np.log1p
+            "this is the collapse for typical points; from the origin u/(1+u) is subtracted.": (
+                _root(np.log1p)
             ),
             "this is the second-cumulant estimate sqrt(m/(4 ln N)).": lambda m, N: np.sqrt(
                 m / 4 / np.log(N)
@@ -129,6 +146,26 @@ EXERCISES = {
             "this is beta E[Y]; divide by beta.": lambda beta, N: _window(beta, N) * beta,
             "the tail is the upper one, above delta.": lambda beta, N: (
                 np.exp(_log_hazard(-(beta - np.sqrt(2 * np.log(N))))) / beta
+            ),
+        },
+    ),
+    "cond-moments": Exercise(
+        _moments,
+        _depths,
+        {
+            "the lower bound comes first, in column 0.": lambda e, N: _moments(e, N)[:, ::-1],
+            "a probability is never above 1: cut the upper bound off.": lambda e, N: _pair(
+                _moments(e, N)[:, 0], N * ndtr(e)
+            ),
+            "E n^2 is the variance plus the square of the mean: the variance is Np(1-p), not Np.": (
+                lambda e, N: _pair(N * ndtr(e) / (1 + N * ndtr(e)), np.minimum(N * ndtr(e), 1))
+            ),
+            "these are levels above e: below e is the lower tail.": lambda e, N: _moments(-e, N),
+            "the lower bound is (E n)^2 over E n^2, not over the variance of n.": lambda e, N: (
+                _pair(np.minimum(N * ndtr(e) / ndtr(-e), 1), np.minimum(N * ndtr(e), 1))
+            ),
+            "this is the probability itself; the bounds are asked for.": lambda e, N: _pair(
+                -np.expm1(N * log_ndtr(-e)), -np.expm1(N * log_ndtr(-e))
             ),
         },
     ),

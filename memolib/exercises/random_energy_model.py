@@ -65,13 +65,17 @@ EXERCISES = {
         _effective_levels,
         _far_levels,
         {
-            "exp(-beta E) over- or underflows here: subtract the lowest energy first.": _overflowing,
+            "exp(-beta E) over- or underflows here: subtract the lowest energy first.": (
+                _overflowing
+            ),
             "this is Y = sum w^2; the number of levels is 1/Y.": lambda energies, beta: (
                 1 / _effective_levels(energies, beta)
             ),
-            "this is exp(entropy), another count of levels; 1/Y uses squared weights.": _exp_entropy,
-            "low energies should weigh most: look at the sign in exp(-beta E).": lambda energies, beta: (
-                _effective_levels(-energies, beta)
+            "this is exp(entropy), another count of levels; 1/Y uses squared weights.": (
+                _exp_entropy
+            ),
+            "low energies should weigh most: look at the sign in exp(-beta E).": (
+                lambda energies, beta: _effective_levels(-energies, beta)
             ),
             "is beta the inverse temperature or the temperature?": lambda energies, beta: (
                 _effective_levels(energies, 1 / beta)
@@ -101,20 +105,20 @@ EXERCISES = {
             "v": float(rng.uniform(0.5, 2)),
         },
         {
-            "this is the annealed ln E[Z]; beyond beta_c it counts levels that do not exist.": lambda beta, N, v: (
-                np.log(N) + beta**2 * v / 2
+            "this is the annealed ln E[Z]; beyond beta_c it counts levels that do not exist.": (
+                lambda beta, N, v: np.log(N) + beta**2 * v / 2
             ),
-            "beyond beta_c, ln Z still grows with beta: the lowest level contributes -beta E.": lambda beta, N, v: (
-                _log_z(np.minimum(beta, np.sqrt(2 * np.log(N) / v)), N, v)
+            "beyond beta_c, ln Z still grows with beta: the lowest level contributes -beta E.": (
+                lambda beta, N, v: _log_z(np.minimum(beta, np.sqrt(2 * np.log(N) / v)), N, v)
             ),
-            "beyond beta_c, ln Z is beta times e_*: the factor beta is missing.": lambda beta, N, v: (
-                np.where(
+            "beyond beta_c, ln Z is beta times e_*: the factor beta is missing.": (
+                lambda beta, N, v: np.where(
                     beta < np.sqrt(2 * np.log(N) / v),
                     _log_z(beta, N, v),
                     np.sqrt(2 * v * np.log(N)),
                 )
             ),
-            "beyond beta_c the sign is wrong: the lowest energy is -e_*, and Z holds exp(+beta e_*).": (
+            "the sign is wrong beyond beta_c: the lowest energy is -e_*, Z has exp(+beta e_*).": (
                 lambda beta, N, v: (
                     np.where(beta < np.sqrt(2 * np.log(N) / v), 1, -1) * _log_z(beta, N, v)
                 )
@@ -130,20 +134,20 @@ EXERCISES = {
             "v": float(rng.uniform(0.5, 3)),
         },
         {
-            "this is the limit of large N; use the energy below which one level is expected.": _estimate(
-                lambda N, v: np.sqrt(2 * np.log(N) / v)
+            "this is the limit of large N; use the energy below which one level is expected.": (
+                _estimate(lambda N, v: np.sqrt(2 * np.log(N) / v))
             ),
-            "the slope of ln(density) at energy e is |e|/v: is v the variance or its root?": _estimate(
-                lambda N, v: -norm.ppf(1 / N)
+            "the slope of ln(density) at energy e is |e|/v: is v the variance or its root?": (
+                _estimate(lambda N, v: -norm.ppf(1 / N))
             ),
-            "this adds |e_1|/(beta v): the 1/N quantile is negative already, take its modulus.": lambda beta, N, v: (
-                np.maximum(1 - norm.ppf(1 / N) / (beta * np.sqrt(v)), 0)
+            "this adds |e_1|/(beta v): the 1/N quantile is negative already, take its modulus.": (
+                lambda beta, N, v: np.maximum(1 - norm.ppf(1 / N) / (beta * np.sqrt(v)), 0)
             ),
-            "e_1 scales with the standard deviation: the quantile is sqrt(v) times the standard one.": _estimate(
-                lambda N, v: -norm.ppf(1 / N) / v
+            "e_1 scales with the standard deviation: it is sqrt(v) times the standard one.": (
+                _estimate(lambda N, v: -norm.ppf(1 / N) / v)
             ),
-            "a participation ratio is never negative: for beta below |e_1|/v the estimate is 0.": lambda beta, N, v: (
-                1 + norm.ppf(1 / N) / (beta * np.sqrt(v))
+            "a participation ratio is never negative: for beta below |e_1|/v the estimate is 0.": (
+                lambda beta, N, v: 1 + norm.ppf(1 / N) / (beta * np.sqrt(v))
             ),
         },
     ),
@@ -155,11 +159,11 @@ EXERCISES = {
                 1 / _temperature(_effective_levels)(energies, n_eff)
             ),
             "this solves exp(entropy) = n_eff; N_eff is 1/Y.": _temperature(_exp_entropy),
-            "the energies are halved squared distances already: do not halve them again.": lambda energies, n_eff: (
-                _temperature(_effective_levels)(energies / 2, n_eff)
+            "the energies are halved squared distances already: do not halve them again.": (
+                lambda energies, n_eff: _temperature(_effective_levels)(energies / 2, n_eff)
             ),
-            "this is the standard deviation sqrt(t); the answer is the variance t.": lambda energies, n_eff: (
-                np.sqrt(_temperature(_effective_levels)(energies, n_eff))
+            "this is the standard deviation sqrt(t); the answer is the variance t.": (
+                lambda energies, n_eff: np.sqrt(_temperature(_effective_levels)(energies, n_eff))
             ),
         },
         tolerance=5e-3,

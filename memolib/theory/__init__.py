@@ -23,6 +23,7 @@ from memolib.theory.collapse import (
     local_collapse_time,
     own_weight,
 )
+from memolib.theory.condensation import critical_window
 from memolib.theory.gaps import (
     jacobian_density,
     tangent_density,
@@ -36,7 +37,7 @@ from memolib.theory.losses import (
     participation,
     retention_training,
 )
-from memolib.theory.memory import retrieval_capacity
+from memolib.theory.memory import retrieval_capacity, sign_capacity
 from memolib.theory.paper import (
     gaussian_collapse_time,
     gaussian_loss_time,
@@ -61,6 +62,7 @@ __all__ = [
     "collapse_time",
     "collapse_time_at",
     "condensed_participation",
+    "critical_window",
     "entropy_at",
     "gaussian_collapse_time",
     "gaussian_loss_time",
@@ -79,6 +81,7 @@ __all__ = [
     "participation",
     "retention_training",
     "retrieval_capacity",
+    "sign_capacity",
     "speciation_time",
     "sphere_variances",
     "spinodal_time",

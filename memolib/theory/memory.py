@@ -46,3 +46,34 @@ def retrieval_capacity(t: ArrayLike, flipped: float = 0.0) -> FloatArray:
         many = f <= expit(-2 / t)
     against_nearest = np.log(2) - entr(f) - entr(1 - f)
     return np.maximum(0, np.where(many, against_many, against_nearest))
+
+
+def sign_capacity(t: ArrayLike) -> FloatArray:
+    """Load ``alpha = ln N/d`` up to which one sign of a stored pattern is stable.
+
+    Votes are exponential, ``exp(y.x/t)``. The crowd's votes for and against a sign have mean 0, so
+    their root-mean-square, ``sqrt(N) cosh(2/t)^(d/2)``, stands against the own ``exp(d/t)``: the
+    sign holds at temperature t where the weight would at t/2.
+
+    Args:
+        t: temperature of the votes, above 0, any shape.
+
+    Returns:
+        ``2/t - ln cosh(2/t)`` in nats per spin, shape of ``t``.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book, by the argument of Demircigil et al., J. Stat. Phys. 168, 288 (2017).
+
+    Chapter:
+        ``glass/associative_memory``.
+
+    Example:
+        >>> from memolib import theory
+        >>> round(float(theory.sign_capacity(1.0)), 4)  # 2 - ln cosh 2
+        0.675
+    """
+    with np.errstate(all="ignore"):  # ln cosh z = z + ln(1 + exp(-2z)) - ln 2
+        return np.log(2) - np.log1p(np.exp(-4 / check_noise(t)))

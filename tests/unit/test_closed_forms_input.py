@@ -145,6 +145,8 @@ TABLE = {
         shape("beta", "N"),
     ),
     rem.participation_window: (LAW, shape("beta", "N")),
+    rem.participation_exponents: ({"ratio": numbers}, lambda a: (np.shape(a["ratio"]),) * 2),
+    rem.hazard: ({"delta": many(signed)}, shape("delta")),
     rem.participation_from_lowest: (
         {"levels": sorted_levels, "beta": number, "N": size, "v": number},
         leading("levels"),
@@ -158,6 +160,10 @@ TABLE = {
     theory.entropy_at: ({"x": points, "variances": variances, "t": number, "N": size}, leading("x")),
     theory.collapse_time_at: (SEEN | {"N": size}, scalar),
     theory.condensed_participation: (SEEN | {"t": number, "N": size}, scalar),
+    theory.critical_window: (
+        {"beta": numbers, "critical": numbers, "curvature": numbers},
+        shape("beta", "critical", "curvature"),
+    ),
     theory.information_density: (
         {"y": points, "xi": points, "variances": variances, "t": number},
         leading("y", "xi"),
@@ -180,6 +186,7 @@ TABLE = {
     ),
     theory.law_limit: ({"variances": variances, "N": size}, scalar),
     theory.retrieval_capacity: ({"t": numbers, "flipped": one(st.floats(0, 0.5))}, shape("t")),
+    theory.sign_capacity: ({"t": numbers}, shape("t")),
     theory.gaussian_collapse_time: ({"x": points, "variances": variances, "N": size}, leading("x")),
     theory.gaussian_loss_time: ({"variances": variances, "N": size}, shape("variances")),
     theory.paper_singular_values: (
@@ -337,7 +344,7 @@ def usual(function):
         "d": 5, "variance": 1.5, "x": [1.0, 0.1, 0.3], "y": [1.0, 0.1, 0.3], "xi": [0.1, 2.0, -1.0], "gamma": 2.0,
         "g": 0.5, "chi2": 1.0, "flipped": 0.1, "normalised": False, "homogeneous": True, "s": 0.3, "separation": 2.0,
         "within": 0.1, "means": [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]], "weights": [0.3, 0.7],
-        "q": 0.7, "weight": 0.4,
+        "q": 0.7, "weight": 0.4, "ratio": 0.8, "delta": 0.5, "critical": 1.0, "curvature": 2.0,
     }  # fmt: skip
     return {name: given[name] for name in inspect.signature(function).parameters}
 
@@ -384,7 +391,10 @@ REFUSED = [
 ]
 
 
-SIGNED = {"energies", "energy", "levels", "log_density", "x", "y", "xi", "gamma", "means", "q"}
+SIGNED = {
+    "energies", "energy", "levels", "delta", "log_density", "x", "y", "xi", "gamma", "means", "q",
+}  # fmt: skip
+
 
 
 @FUNCTIONS
@@ -468,10 +478,12 @@ POWERS = {  # of the factor on all variances, that the result carries
     rem.sample_levels: 0.5, rem.sample_lowest_levels: 0.5, rem.level_entropy: 0, rem.annealed_free_energy: 0.5,
     rem.quenched_free_energy: 0.5, rem.quenched_entropy: 0, rem.participation_limit: 0, rem.lowest_level: 0.5,
     rem.participation_exact: 0, rem.participation_window: 0, rem.participation_from_lowest: 0,
+    theory.critical_window: 0,
 }  # fmt: skip
 ARGUMENT_POWERS = {
-    "variances": 1, "variance": 1, "t": 1, "x": 0.5, "y": 0.5, "q": 0.5, "means": 0.5, "gamma": 1, "separation": 1, "within": 1,
-    "v": 1, "beta": -0.5, "energy": 0.5, "levels": 0.5,
+    "variances": 1, "variance": 1, "t": 1, "x": 0.5, "y": 0.5, "q": 0.5, "means": 0.5, "gamma": 1,
+    "separation": 1, "within": 1, "v": 1, "beta": -0.5, "energy": 0.5, "levels": 0.5,
+    "critical": -0.5, "curvature": 1,
 }  # fmt: skip
 
 
@@ -523,7 +535,7 @@ def test_the_order_of_directions_does_not_matter(function):
 
 MODULES = [
     "rem",
-    *(f"theory.{name}" for name in ("collapse", "gaps", "losses", "memory", "paper", "speciation")),
+    *(f"theory.{name}" for name in ("collapse", "condensation", "gaps", "losses", "memory", "paper", "speciation")),
 ]
 
 

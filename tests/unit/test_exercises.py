@@ -110,6 +110,11 @@ def hazard(delta):
     return np.exp(-(delta**2) / 2 - log_ndtr(-delta)) / np.sqrt(2 * np.pi)
 
 
+def mean_over_second(e, N):
+    p = norm.cdf(e)
+    return N * p / (1 + (N - 1) * p)
+
+
 def strata(u):
     return (np.arange(len(u)) + u) / len(u)
 
@@ -250,6 +255,11 @@ WRONG = {
         (lambda beta, N: 1 - np.sqrt(2 * np.log(N)) / beta, "values differ"),
         (lambda beta, N: hazard(beta - np.sqrt(2 * np.log(N))), "divide by beta"),
     ],
+    "cond-moments": [
+        (lambda e, N: np.c_[np.minimum(N * norm.cdf(e), 1), mean_over_second(e, N)], "first"),
+        (lambda e, N: np.c_[mean_over_second(e, N), N * norm.cdf(e)], "never above 1"),
+        (lambda e, N: np.c_[mean_over_second(e, N + 1), np.minimum(N * norm.cdf(e), 1)], "differ"),
+    ],
     "mem-hopfield": [
         (lambda x, y: (x @ y.T) @ y / y.shape[1], "itself"),
         (lambda x, y: np.where(x @ y.T @ y - len(y) * x > 0, 1.0, -1.0), "values differ"),
@@ -271,6 +281,11 @@ WRONG = {
         (lambda t, d: d * np.log(2 / (1 + np.exp(-2 / t))) / np.log(2), "factor"),
         (lambda t, d: d * (1 / t - np.log(np.cosh(1 / t))), "overflow"),
         (lambda t, d: np.full_like(t, d * np.log(2)), "values differ"),
+    ],
+    "mem-sign-exercise": [
+        (lambda t: np.log(2 / (1 + np.exp(-2 / t))), "squared"),
+        (lambda t: 2 / t - np.log(np.cosh(2 / t)), "overflow"),
+        (lambda t: np.full_like(t, np.log(2)), "values differ"),
     ],
     "noise-clocks": [
         (lambda t: 0.5 * np.log(t), "without the 1"),

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.integrate import quad
+from scipy.special import expit, gammaln, logsumexp
 from scipy.stats import norm
 
 from memolib import spectra, theory
@@ -142,6 +143,108 @@ def test_retrieval_capacity_against_simulation():
             own.append(float(Empirical(y).log_weights(y[:50], t).exp().diagonal().mean()))
         shares.append(np.mean(own))
     assert shares[0] > 0.8 and shares[1] < 0.2, shares
+
+
+def crowd(d, log_n, samples, rng):
+    """ln of the numbers of random patterns at each Hamming distance from a query, exactly in law.
+
+    Where a mean is so large that its fluctuations do not count it stands for the number.
+    """
+    k = np.arange(d + 1)
+    log_mean = gammaln(d + 1) - gammaln(k + 1) - gammaln(d - k + 1) - d * np.log(2) + log_n
+    drawn = rng.poisson(np.exp(np.minimum(log_mean, 18)), (samples, d + 1))
+    with np.errstate(divide="ignore"):
+        return k, np.where(log_mean < 18, np.log(drawn), log_mean)
+
+
+def own_weight(d, wrong, t, alpha, rng):
+    """Mean weight of the pattern asked for, over 1,000 crowds."""
+    k, log_number = crowd(d, alpha * d, 1_000, rng)
+    crowd_z = logsumexp(log_number - 2 * k / t, axis=1)
+    return expit(-2 * wrong / t - crowd_z).mean()
+
+
+@pytest.mark.parametrize("t", [0.2, 0.5, 0.8, 2.0])
+def test_retrieval_capacity_in_both_branches(t):
+    """The load at which the own weight is one half tends to the predicted one from above."""
+    f, rng, gaps = 1 / 12, np.random.default_rng(9), []
+    predicted = float(theory.retrieval_capacity(t, f))
+    assert (t < 1 / np.arctanh(1 - 2 * f)) == (t < 0.84)  # the branches
+    for d in (24, 60, 240, 960):
+        low, high = 0.5 * predicted, 1.5 * predicted
+        for _ in range(9):
+            middle = (low + high) / 2
+            held = own_weight(d, round(f * d), t, middle, rng) > 0.5
+            low, high = (middle, high) if held else (low, middle)
+        gaps.append(middle / predicted - 1)
+    assert abs(gaps[-1]) < 0.012 and max(np.abs(gaps)) < 0.17, gaps
+    if t < 0.84:  # few share the weight, and the nearest one's distance is rounded
+        assert (np.diff(gaps) < 0).all(), gaps
+
+
+def test_the_nearest_pattern_lies_where_the_second_branch_says():
+    f, d, rng = 1 / 12, 2_400, np.random.default_rng(10)
+    for factor, nearer in ((0.98, 0.0), (1.02, 1.0)):
+        log_n = factor * float(theory.retrieval_capacity(0.1, f)) * d
+        _, log_number = crowd(d, log_n, 200, rng)
+        assert np.isfinite(log_number[:, : round(f * d)]).any(axis=1).mean() == nearer
+
+
+def falling(d, alpha, rng, samples=4_000):
+    """Share of stored patterns of which one given sign is not stable under votes exp(y.x)."""
+    k = np.arange(d)  # distances on the other signs
+    log_mean = gammaln(d) - gammaln(k + 1) - gammaln(d - k) - d * np.log(2) + alpha * d
+
+    def votes():
+        mean = np.exp(log_mean)
+        few = rng.poisson(np.minimum(mean, 1e12), (samples, d))
+        many = mean + np.sqrt(mean) * rng.standard_normal((samples, d))
+        return np.where(mean < 1e12, few, many) @ np.exp(-2.0 * k)
+
+    return np.mean(votes() - votes() < -1)  # in units of the own vote
+
+
+def test_sign_capacity():
+    """The load at which a sign of one pattern in four falls, half way from none to one half."""
+    assert theory.sign_capacity(1.0) == pytest.approx(2 - np.log(np.cosh(2)))
+    assert theory.sign_capacity([5e-324, 1e300]) == pytest.approx([np.log(2), 0])
+    rng, alphas = np.random.default_rng(11), np.linspace(0.6, 0.72, 13)
+    for d, tolerance in ((16, 0.015), (48, 0.012), (192, 0.008)):
+        shares = [falling(d, alpha, rng) for alpha in alphas]
+        found = np.interp(0.25, shares, alphas)
+        assert abs(found - theory.sign_capacity(1.0)) < tolerance, (d, found)
+    # and where all signs of half of the patterns hold, from below
+    alphas = np.linspace(0.5, 0.68, 19)
+    held = []
+    for d in (16, 24, 48, 192):
+        shares = np.array([falling(d, alpha, rng) for alpha in alphas])
+        held.append(np.interp(-0.5, -((1 - shares) ** d), alphas))
+    assert np.allclose(held, [0.548, 0.577, 0.617, 0.660], atol=0.008), held
+
+
+def test_repeated_updates_reach_the_predicted_temperature_in_many_units():
+    """At alpha = .12 and one sign in twelve wrong the valley disappears at 4.4 in 24 units, later
+    in more: an effect of size, since the prediction is 6.28 for both."""
+    found = []
+    for d, temperatures in ((24, np.linspace(3.5, 5.5, 9)), (72, np.linspace(4.5, 6, 7))):
+        limits = []
+        for seed in range(6):
+            rng = np.random.default_rng(seed)
+            y = torch.from_numpy(rng.choice([-1.0, 1.0], (round(np.exp(0.12 * d)), d)))
+            query = y[:16].clone()
+            flip = rng.random(query.shape).argsort(axis=1)[:, : d // 12]
+            query[np.arange(16)[:, None], flip] *= -1
+            overlaps = []
+            for t in temperatures:
+                x = query
+                for _ in range(15):
+                    x = Empirical(y)(x, t)
+                overlaps.append(float((x * y[:16]).mean()))
+            limits.append(np.interp(-0.5, -np.array(overlaps), temperatures))
+        found.append(np.mean(limits))
+    capacity = theory.retrieval_capacity(np.linspace(4, 9, 5_001), 1 / 12)
+    assert np.interp(-0.12, -capacity, np.linspace(4, 9, 5_001)) == pytest.approx(6.28, abs=0.01)
+    assert found[0] == pytest.approx(4.42, abs=0.15) and 5.2 < found[1] < 6, found
 
 
 def test_bad_input_is_named():

@@ -158,6 +158,19 @@ def test_simulated_free_energy_and_entropy_follow_the_phases():
     assert S[1] < 0.12 * np.log(N)
 
 
+@pytest.mark.parametrize("ratio", [1.5, 2, 4])
+def test_the_frozen_free_energy_of_huge_systems(ratio):
+    """The free energy of the lowest levels tends to -e_*, as ln ln N/ln N: an edge that is off by
+    two percent would show."""
+    gaps = []
+    for N in (1e12, 1e50, 1e300):
+        beta = ratio * rem.critical_beta(N)
+        levels = rem.sample_lowest_levels(N, keep=2_000, samples=300, seed=13)
+        F = rem.thermodynamics(levels, float(beta)).free_energy.mean()
+        gaps.append(F / rem.quenched_free_energy(beta, N) - 1)
+    assert (np.diff(np.abs(gaps)) < 0).all() and abs(gaps[-1]) < 0.006, gaps
+
+
 # Participation
 # -----------------------------------------------------------------------------
 
