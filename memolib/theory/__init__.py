@@ -11,6 +11,7 @@ C, a fresh noisy point. Sources: Achilli et al., arXiv 2410.08727 (the paper); B
 de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the chapters named.
 """
 
+from memolib.theory.channel import dispersion, own_weight_normal
 from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
@@ -53,6 +54,7 @@ __all__ = [
     "collapse_time",
     "collapse_time_at",
     "condensed_participation",
+    "dispersion",
     "gaussian_collapse_time",
     "gaussian_loss_time",
     "information",
@@ -66,6 +68,7 @@ __all__ = [
     "mixture_information",
     "noise_variance",
     "own_weight",
+    "own_weight_normal",
     "paper_singular_values",
     "participation",
     "retention_training",
