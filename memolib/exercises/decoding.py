@@ -76,16 +76,16 @@ EXERCISES = {
             "a factor 2: each direction adds u/(1+u), not half of it.": lambda variances, t: (
                 _spread(variances, t) / np.sqrt(2)
             ),
-            "variances add, standard deviations do not: the root comes last.": lambda variances, t: (
-                np.sqrt(variances / (variances + t[:, None])).sum(axis=1)
-            ),
+            "variances add, not deviations: the root comes last.": lambda variances, t: np.sqrt(
+                variances / (variances + t[:, None])
+            ).sum(axis=1),
         },
     ),
     "dec-nine-of-ten": Exercise(
         _log_points,
         _spectrum_and_share,
         {
-            "to copy more than half there must be fewer points than at the collapse: look at the sign.": (
+            "fewer points, not more, than at the collapse: look at the sign.": (
                 lambda variances, t, share: _log_points(variances, t, 1 - share)
             ),
             "the spread is the root of the dispersion.": lambda variances, t, share: (
@@ -94,7 +94,7 @@ EXERCISES = {
             "this is N; the function should give ln N.": lambda variances, t, share: np.exp(
                 _log_points(variances, t, share)
             ),
-            "this is the collapse, where half are copied, whatever the share.": lambda variances, t, share: (
+            "this is the collapse, where half are copied.": lambda variances, t, share: (
                 _information(variances, t)
             ),
             "the quantile of the Gaussian is asked for, not its distribution function.": (
@@ -111,8 +111,8 @@ EXERCISES = {
             "a point is held once at least.": lambda variances, t, N: (
                 N * np.exp(-_information(variances, t))
             ),
-            "ln(N/n) = I: the more information, the fewer copies are needed.": lambda variances, t, N: (
-                np.maximum(np.exp(_information(variances, t)) / N, 1)
+            "ln(N/n) = I: more information needs fewer copies.": lambda variances, t, N: np.maximum(
+                np.exp(_information(variances, t)) / N, 1
             ),
             "this is ln n; the function should give n.": lambda variances, t, N: np.maximum(
                 np.log(N) - _information(variances, t), 0
@@ -132,8 +132,8 @@ EXERCISES = {
             "the counts are missing.": lambda x, data, counts, t: _weights(
                 x, data, np.ones_like(counts), t
             ),
-            "counts multiply weights; in the exponent stands their logarithm.": lambda x, data, counts, t: (
-                _weights(x, data, np.exp(counts), t)
+            "the exponent needs the logarithm of the counts.": lambda x, data, counts, t: _weights(
+                x, data, np.exp(counts), t
             ),
             "a point that is held often weighs more, not less.": lambda x, data, counts, t: (
                 _weights(x, data, 1 / counts, t)
