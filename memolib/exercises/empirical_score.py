@@ -72,7 +72,7 @@ EXERCISES = {
         _weights,
         _far_points,
         {
-            "all exponentials underflow far from the data: subtract each row's largest exponent first.": _overflowing,
+            "exponentials underflow: subtract each row's largest exponent first.": _overflowing,
             "is t the variance or its root? The exponent is -|x-y|^2/(2 t).": lambda x, data, t: (
                 _weights(x, data, t**2)
             ),
@@ -82,7 +82,7 @@ EXERCISES = {
             "the exponent is -|x-y|^2/(2 t): a factor 2 is missing.": lambda x, data, t: _weights(
                 x, data, t / 2
             ),
-            "each row should sum to 1 over the data; here each column does, over x.": lambda x, data, t: (
+            "rows should sum to 1, over the data; here columns do, over x.": lambda x, data, t: (
                 softmax(_exponents(x, data, t), axis=0)
             ),
             "near points should weigh most: look at the sign of the exponent.": lambda x, data, t: (
@@ -97,7 +97,7 @@ EXERCISES = {
         _score,
         _far_points,
         {
-            "all exponentials underflow far from the data: subtract each row's largest exponent first.": (
+            "exponentials underflow: subtract each row's largest exponent first.": (
                 lambda x, data, t: (_overflowing(x, data, t) @ data - x) / t
             ),
             "this is the denoiser; the score is (denoiser - x)/t.": lambda x, data, t: (
@@ -148,7 +148,7 @@ EXERCISES = {
             "upside down: the nearest distance goes above.": lambda samples, data: (
                 1 / _ratio(samples, data)
             ),
-            "this is the nearest distance alone; divide by the second nearest.": lambda samples, data: (
+            "this is the nearest distance; divide by the second nearest.": lambda samples, data: (
                 np.sqrt(_squared_distances(samples, data)[:, 0])
             ),
         },

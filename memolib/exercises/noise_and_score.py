@@ -44,9 +44,12 @@ def _mixture(rng: np.random.Generator) -> dict:
     K = rng.integers(2, 5)
     weights = rng.uniform(0.5, 2, K)
     return {
-        "x": rng.normal(0, 2, rng.integers(3, 7)), "t": float(rng.uniform(0.3, 2)), "means": rng.normal(0, 2, K),
-        "variances": rng.uniform(0.1, 2, K), "weights": weights / weights.sum(),
-    }  # fmt: skip
+        "x": rng.normal(0, 2, rng.integers(3, 7)),
+        "t": float(rng.uniform(0.3, 2)),
+        "means": rng.normal(0, 2, K),
+        "variances": rng.uniform(0.1, 2, K),
+        "weights": weights / weights.sum(),
+    }
 
 
 def _step(rng: np.random.Generator) -> dict:
@@ -89,10 +92,10 @@ EXERCISES = {
         _denoise,
         _mixture,
         {
-            "the Gaussian densities need their normalisation 1/sqrt(v + t): it differs between components.": (
+            "the densities need their normalisation 1/sqrt(v + t): it differs.": (
                 lambda x, t, m, v, w: _denoise(x, t, m, v, w, normalised=False)
             ),
-            "these are the means of the components, weighted; each should first denoise for itself.": _class_means,
+            "these are the components' means; each should first denoise for itself.": _class_means,
             "the noisy component has the variance v + t, not v.": lambda x, t, m, v, w: (
                 _posterior(x, 0, m, v, w) * (m + v / (v + t) * (x[:, None] - m))
             ).sum(axis=1),
@@ -110,7 +113,7 @@ EXERCISES = {
                 D, x, t, s, corrected=False
             ),
             "the step is in sigma = sqrt(t), not in t.": lambda D, x, t, s: _heun(D, x, t, s, t, s),
-            "the second slope belongs to the guess at the end, not to the starting point.": _without_new_slope,
+            "the second slope belongs to the guess at the end, not the start.": _without_new_slope,
         },
     ),
     "noise-bridge": Exercise(

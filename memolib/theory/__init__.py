@@ -12,6 +12,7 @@ de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the 
 """
 
 from memolib.theory._shared import Estimate
+from memolib.theory.channel import dispersion, own_weight_normal
 from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
@@ -64,6 +65,7 @@ __all__ = [
     "condensed_participation",
     "critical_window",
     "entropy_at",
+    "dispersion",
     "gaussian_collapse_time",
     "gaussian_loss_time",
     "index_information",
@@ -77,6 +79,7 @@ __all__ = [
     "mixture_information",
     "noise_variance",
     "own_weight",
+    "own_weight_normal",
     "paper_singular_values",
     "participation",
     "retention_training",

@@ -173,6 +173,8 @@ TABLE = {
         leading("y", "xi"),
     ),
     theory.index_information: ({"variances": variances, "t": numbers, "N": size}, shape("t")),
+    theory.dispersion: ({"variances": variances, "t": numbers}, shape("t")),
+    theory.own_weight_normal: ({"variances": variances, "t": numbers, "N": size}, shape("t")),
     theory.tangent_edges: (GAP, pairs),
     theory.tangent_density: ({"gamma": many(signed)} | GAP, shape("gamma")),
     theory.tangent_distribution: ({"gamma": many(signed)} | GAP, shape("gamma")),
@@ -396,7 +398,6 @@ SIGNED = {
 }  # fmt: skip
 
 
-
 @FUNCTIONS
 @pytest.mark.parametrize("value", REFUSED, ids=lambda value: type(value).__name__)
 def test_what_has_no_meaning_is_refused_by_its_name(function, value):
@@ -470,6 +471,7 @@ def test_misfits_are_named(function, arguments, name):
 POWERS = {  # of the factor on all variances, that the result carries
     theory.information: 0, theory.collapse_time: 1, theory.entropy_at: 0, theory.collapse_time_at: 1,
     theory.condensed_participation: 0, theory.information_density: 0, theory.own_weight: 0, theory.participation: 0,
+    theory.dispersion: 0, theory.own_weight_normal: 0,
     theory.loss_fresh: 0, theory.loss_noisy: 0, theory.retention_training: 0, theory.law_limit: 1,
     theory.gaussian_collapse_time: 1, theory.gaussian_loss_time: 1, theory.paper_singular_values: -1,
     theory.sphere_variances: 0, theory.mixture_information: 0, theory.tangent_edges: 1, theory.tangent_density: -1,
@@ -535,7 +537,19 @@ def test_the_order_of_directions_does_not_matter(function):
 
 MODULES = [
     "rem",
-    *(f"theory.{name}" for name in ("collapse", "condensation", "gaps", "losses", "memory", "paper", "speciation")),
+    *(
+        f"theory.{name}"
+        for name in (
+            "channel",
+            "collapse",
+            "condensation",
+            "gaps",
+            "losses",
+            "memory",
+            "paper",
+            "speciation",
+        )
+    ),
 ]
 
 

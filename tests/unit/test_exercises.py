@@ -81,6 +81,14 @@ def collapse(variances, N):
     return np.exp(brentq(lambda u: np.log1p(variances / np.exp(u)).sum() / 2 - np.log(N), -60, 60))
 
 
+def information(variances, t):
+    return np.log(1 + variances / t[:, None]).sum(axis=1) / 2
+
+
+def spread(variances, t):
+    return np.sqrt((variances / (variances + t[:, None])).sum(axis=1))
+
+
 def softmax_weights(x, data, t, axis=1):
     w = np.exp(-((x[:, None] - data) ** 2).sum(axis=2) / (2 * t))
     return w / w.sum(axis=axis, keepdims=True)
@@ -358,6 +366,33 @@ WRONG = {
             "upside down",
         ),
         (lambda samples, data: np.sqrt(squared(data, samples)[:, 0]), "shape"),
+    ],
+    "dec-spread": [
+        (lambda variances, t: (variances / (variances + t[:, None])).sum(axis=1), "variance"),
+        (
+            lambda variances, t: np.sqrt((variances / t[:, None]).sum(axis=1)),
+            "values differ",
+        ),
+        (
+            lambda variances, t: np.sqrt((1 / (1 + variances / t[:, None])).sum(axis=1)),
+            "left of the noise",
+        ),
+    ],
+    "dec-nine-of-ten": [
+        (lambda v, t, share: information(v, t) + norm.ppf(share) * spread(v, t), "sign"),
+        (lambda v, t, share: information(v, t), "collapse"),
+        (lambda v, t, share: np.exp(information(v, t) - norm.ppf(share) * spread(v, t)), "ln N"),
+        (lambda v, t, share: share * information(v, t), "values differ"),
+    ],
+    "dec-copies": [
+        (lambda v, t, N: N / np.exp(information(v, t)), "once at least"),
+        (lambda v, t, N: np.maximum(np.log(N) - information(v, t), 0), "ln n"),
+        (lambda v, t, N: np.maximum(N - np.exp(information(v, t)), 1), "values differ"),
+    ],
+    "dec-counts": [
+        (lambda x, data, counts, t: stable_weights(x, data, t) * counts, "sum to 1"),
+        (lambda x, data, counts, t: stable_weights(x, data, t), "missing"),
+        (lambda x, data, counts, t: stable_weights(x, data, t).T, "transposed"),
     ],
     "coll-speciation-exercise": [
         (
