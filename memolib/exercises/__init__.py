@@ -20,7 +20,9 @@ from memolib.exercises import (
     images,
     losing_dimensions,
     noise_and_score,
+    order_of_loss,
     random_energy_model,
+    seen_from_the_origin,
     spectral_gaps,
     training,
 )
@@ -35,6 +37,8 @@ CHAPTERS = (
     collapse,
     spectral_gaps,
     losing_dimensions,
+    order_of_loss,
+    seen_from_the_origin,
     curved_manifolds,
     training,
     data_and_capacity,
