@@ -15,7 +15,7 @@ def random_rotation(d: int, seed=None) -> torch.Tensor:
         d: dimension, 1 or more.
         seed: int or ``numpy.random.Generator``.
     Returns: shape (d, d), float64. Raises: ValueError for d below 1.
-    Source: Mezzadri, Notices of the AMS 54, 592 (2007). Chapter: ``manifold/losing_dimensions``.
+    Source: Mezzadri, Notices of the AMS 54, 592 (2007). Chapter: ``manifold/seen_from_the_origin``.
     """
     d = count("d", d)
     q, r = np.linalg.qr(generator(seed, "random_rotation").standard_normal((d, d)))

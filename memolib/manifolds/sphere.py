@@ -25,7 +25,7 @@ class SphereManifold(Denoiser):
     Attributes:
         variances: of the Gaussian before division, shape (d,); only their ratios matter.
         basis: orthogonal, shape (d, d); column k is the direction of ``variances[k]``.
-    Source: this book. Chapter: ``manifold/losing_dimensions``.
+    Source: this book. Chapter: ``manifold/seen_from_the_origin``.
     """
 
     precision = torch.float64

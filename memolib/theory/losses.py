@@ -58,7 +58,7 @@ def participation(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> 
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
 
     Example:
         >>> from memolib import theory
@@ -90,7 +90,7 @@ def loss_fresh(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> Flo
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     Y, chi2, p, q = _laws(chi2, variances, t, N)
     with np.errstate(all="ignore"):
@@ -120,7 +120,7 @@ def loss_noisy(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> Flo
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     Y, chi2, p, q = _laws(chi2, variances, t, N)
     with np.errstate(all="ignore"):
@@ -158,7 +158,7 @@ def retention_training(
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
 
     Example:
         >>> from memolib import theory
@@ -196,7 +196,7 @@ def law_limit(variances: ArrayLike, N: float) -> float:
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     s2 = check_variances(variances)
     N = check_size(N)
