@@ -76,8 +76,8 @@ EXERCISES = {
             "the information is half the sum of the logarithms.": _root(
                 lambda v, t: 2 * _half_logs(v, t)
             ),
-            "this is the standard deviation sqrt(t_C); the answer is the variance.": lambda variances, N: (
-                np.sqrt(_root(_half_logs)(variances, N))
+            "this is the standard deviation sqrt(t_C); the answer is the variance.": (
+                lambda variances, N: np.sqrt(_root(_half_logs)(variances, N))
             ),
             "this is the collapse seen from the origin, with ln(1+u) - u/(1+u).": _root(
                 lambda v, t: _half_logs(v, t) - (v / (t + v)).sum() / 2
@@ -98,8 +98,8 @@ EXERCISES = {
             "whiten first: divide by the population's G_kk.": lambda x, data, t, variances: (
                 _whitened(x, data, t, variances, G=np.ones_like(variances))
             ),
-            "whiten with G_kk = s^2/(t+s^2), not with the variances.": lambda x, data, t, variances: (
-                _whitened(x, data, t, variances, G=variances)
+            "whiten with G_kk = s^2/(t+s^2), not with the variances.": (
+                lambda x, data, t, variances: _whitened(x, data, t, variances, G=variances)
             ),
         },
     ),
