@@ -24,18 +24,6 @@ def _half_logs(variances, t):
     return np.log1p(variances / t).sum() / 2
 
 
-def _loss(u, chi2, Y):
-    return Y * u / (1 + u) * (1 / (1 + 2 * u) + 2 * chi2 * u / (1 + 2 * u) ** 2)
-
-
-def _laws(rng: np.random.Generator, d: int) -> dict:
-    return {
-        "u": rng.uniform(0.05, 20, d),
-        "chi2": rng.chisquare(1, d),
-        "Y": float(rng.uniform(0.001, 0.01)),
-    }
-
-
 def _whitened(x, data, t, variances, scale=1.0, G=None):
     G = variances / (t + variances) if G is None else G
     whitened = scale * _jacobian(x, data, t) / np.sqrt(np.outer(G, G))
@@ -88,8 +76,8 @@ EXERCISES = {
             "the information is half the sum of the logarithms.": _root(
                 lambda v, t: 2 * _half_logs(v, t)
             ),
-            "this is the standard deviation sqrt(t_C); the answer is the variance.": lambda variances, N: (
-                np.sqrt(_root(_half_logs)(variances, N))
+            "this is the standard deviation sqrt(t_C); the answer is the variance.": (
+                lambda variances, N: np.sqrt(_root(_half_logs)(variances, N))
             ),
             "this is the collapse seen from the origin, with ln(1+u) - u/(1+u).": _root(
                 lambda v, t: _half_logs(v, t) - (v / (t + v)).sum() / 2
@@ -99,20 +87,6 @@ EXERCISES = {
             ),
         },
         tolerance=1e-3,
-    ),
-    "ld-absolute-loss": Exercise(
-        _loss,
-        lambda rng: _laws(rng, rng.integers(4, 9)),
-        {
-            "this is the relative loss; multiply by G_kk = u/(1+u).": lambda u, chi2, Y: (
-                _loss(u, chi2, Y) * (1 + u) / u
-            ),
-            "this is the law at points A; fresh points are asked for.": lambda u, chi2, Y: (
-                Y * u / (1 + u) * ((1 + u) / (1 + 2 * u) + chi2 * u / (1 + 2 * u) ** 2)
-            ),
-            "chi2 is chi squared already.": lambda u, chi2, Y: _loss(u, chi2**2, Y),
-            "a factor Y is missing.": lambda u, chi2, Y: _loss(u, chi2, 1),
-        },
     ),
     "ld-alive": Exercise(
         _whitened,
@@ -124,8 +98,8 @@ EXERCISES = {
             "whiten first: divide by the population's G_kk.": lambda x, data, t, variances: (
                 _whitened(x, data, t, variances, G=np.ones_like(variances))
             ),
-            "whiten with G_kk = s^2/(t+s^2), not with the variances.": lambda x, data, t, variances: (
-                _whitened(x, data, t, variances, G=variances)
+            "whiten with G_kk = s^2/(t+s^2), not with the variances.": (
+                lambda x, data, t, variances: _whitened(x, data, t, variances, G=variances)
             ),
         },
     ),

@@ -25,7 +25,7 @@ def random_rotation(d: int, seed: Seed = None) -> torch.Tensor:
         Mezzadri, Notices of the AMS 54, 592 (2007).
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
     """
     d = count("d", d)
     q, r = np.linalg.qr(generator(seed, "random_rotation").standard_normal((d, d)))

@@ -42,7 +42,7 @@ class SphereManifold(Denoiser):
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
 
     Example:
         >>> from memolib import SphereManifold

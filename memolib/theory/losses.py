@@ -59,7 +59,7 @@ def participation(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> 
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
 
     Example:
         >>> from memolib import theory
@@ -91,7 +91,7 @@ def loss_fresh(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> Flo
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     Y, chi2, p, q = _laws(chi2, variances, t, N)
     with np.errstate(all="ignore"):
@@ -121,7 +121,7 @@ def loss_noisy(chi2: ArrayLike, variances: ArrayLike, t: float, N: float) -> Flo
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     Y, chi2, p, q = _laws(chi2, variances, t, N)
     with np.errstate(all="ignore"):
@@ -159,7 +159,7 @@ def retention_training(
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
 
     Example:
         >>> from memolib import theory
@@ -197,7 +197,7 @@ def law_limit(variances: ArrayLike, N: float) -> float:
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/order_of_loss``.
     """
     s2 = check_variances(variances)
     N = check_size(N)

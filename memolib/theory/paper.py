@@ -35,7 +35,7 @@ def gaussian_collapse_time(x: ArrayLike, variances: ArrayLike, N: float) -> Floa
         The paper.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
 
     Example:
         >>> from memolib import theory
@@ -76,7 +76,7 @@ def gaussian_loss_time(variances: ArrayLike, N: float) -> FloatArray:
         The paper.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
     """
     s2 = check_variances(variances)
     N = check_size(N, strict=True)
@@ -119,7 +119,7 @@ def paper_singular_values(
         The paper.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
 
     Example:
         >>> from memolib import theory
@@ -161,7 +161,7 @@ def sphere_variances(variances: ArrayLike) -> FloatArray:
         This book.
 
     Chapter:
-        ``manifold/losing_dimensions``.
+        ``manifold/seen_from_the_origin``.
 
     Example:
         >>> from memolib import theory

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from scipy.linalg import subspace_angles
 from scipy.optimize import brentq
 from scipy.special import ive, log_ndtr, softmax
 from scipy.stats import norm
@@ -56,6 +57,15 @@ def squared(samples, data):
 def covariance(x, data, t):
     w = stable_weights(x[None], data, t)[0]
     return np.cov(data.T, aweights=w, ddof=0)
+
+
+def unit(data):
+    return data / np.sqrt((data**2).sum(axis=1, keepdims=True))
+
+
+def angle_of_columns(F, k):
+    leading = np.linalg.eigh(F @ F.T)[1][:, -k:]
+    return subspace_angles(F[:, :k], leading).max()
 
 
 def across(x):
@@ -483,6 +493,41 @@ WRONG = {
             lambda u, chi2, Y: Y * u / (1 + u) * (1 / (1 + u) + 2 * chi2 * u / (1 + 2 * u) ** 2),
             "values differ",
         ),
+    ],
+    "ld-equal-loss": [
+        (lambda u: u, "u itself"),
+        (lambda u: 0.939693, "largest"),
+        (lambda u: 1 / u, "values differ"),
+        (lambda u: [u, 1 / u], "shape"),
+    ],
+    "ld-mean-loss": [
+        (
+            lambda variances, t, N: np.exp(np.log1p(variances / t).sum() / 2) / N,
+            "twice the information",
+        ),
+        (lambda variances, t, N: np.prod(1 + variances / t), "divide by N"),
+        (lambda variances, t, N: np.prod(1 + variances / np.sqrt(t)) / N, "values differ"),
+        (lambda variances, t, N: (1 + variances / t) / N, "shape"),
+    ],
+    "ld-from-centre": [
+        (lambda data, t: unit(data).T @ unit(data) / len(data) / t, "mean of a finite"),
+        (lambda data, t: np.cov(data.T, ddof=0) / t, "norm first"),
+        (lambda data, t: np.cov(unit(data).T, ddof=0), "over t"),
+        (lambda data, t: np.cov(unit(data).T) / t, "not by N - 1"),
+        (lambda data, t: np.cov(unit(data).T, ddof=0) / np.sqrt(t), "values differ"),
+        (lambda data, t: np.diag(np.cov(unit(data).T, ddof=0)) / t, "shape"),
+    ],
+    "ld-small-values": [
+        (lambda C, t: (C / t[:, None] > 0.5).sum(axis=1), "above one half"),
+        (lambda C, t: (np.abs(1 - C / t[:, None]) < 1).sum(axis=1), "not one"),
+        (lambda C, t: (np.abs(1 - C / t[:, None]) < 0.5).sum(), "shape"),
+        (lambda C, t: (np.abs(1 - C / (C + t[:, None])) < 0.5).sum(axis=1), "values differ"),
+    ],
+    "ld-columns": [
+        (lambda F, k: np.cos(angle_of_columns(F, k)), "cosine"),
+        (lambda F, k: np.degrees(angle_of_columns(F, k)), "radians"),
+        (lambda F, k: angle_of_columns(F, k + 1), "values differ"),
+        (lambda F, k: [angle_of_columns(F, k)] * k, "shape"),
     ],
     "ld-alive": [
         (lambda x, data, t, variances: eigenvalues(x, data, t), "whiten first"),

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from memolib import theory
 from memolib.manifolds import EXAMPLE
@@ -98,6 +99,33 @@ def test_collapse_time_at_a_point():
         assert at_origin == pytest.approx(theory.collapse_time(EXAMPLE, N) / 3, rel=0.06)
         far = 3 * np.sqrt(EXAMPLE)
         assert theory.collapse_time_at(far, EXAMPLE, N) > theory.collapse_time(EXAMPLE, N)
+
+
+@pytest.mark.parametrize("place", ["origin", "typical"])
+def test_levels_condense_at_the_predicted_noise(place):
+    """There the mean Y is that of the window of the transition; 30 percent off in t it is not."""
+    variances, N = np.r_[np.ones(24), np.full(24, 0.25)], 1_024
+    if place == "origin":
+        x = np.zeros(48)
+        t = theory.collapse_time_at(x, variances, N)
+    else:
+        t = theory.collapse_time(variances, N)
+        x = np.sqrt(t + variances)
+        assert theory.collapse_time_at(x, variances, N) == pytest.approx(t, rel=1e-9)
+    rng = np.random.default_rng(0)
+    y = rng.standard_normal((400, N, 48)) * np.sqrt(variances)
+    distances = ((x - y) ** 2).sum(axis=2)
+
+    def off(t):
+        u = variances / t
+        curvature = u**2 / (1 + u) ** 2 + 2 * x**2 * variances * t / (t + variances) ** 3
+        Y = (softmax(-distances / (2 * t), axis=1) ** 2).sum(axis=1)
+        return Y.mean() / np.sqrt(4 / np.pi / curvature.sum()) - 1, Y.std() / 20 / Y.mean()
+
+    ratio, error = off(t)
+    assert error < 0.05 and abs(ratio) < 0.2
+    assert off(0.7 * t)[0] > 0.5 and off(1.3 * t)[0] < -0.25
+    assert off(theory.collapse_time(variances, N))[0] < -0.9 or place == "typical"
 
 
 def test_condensed_participation():
