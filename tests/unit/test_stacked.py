@@ -79,6 +79,7 @@ def test_equal_seeds_give_equal_bases_and_points_have_their_own():
     one, two = (stacked(law, x, 0.01, seed=7).values for _ in range(2))
     assert torch.equal(one, two)
     assert not torch.allclose(one[0], one[1])
+    assert not torch.allclose(one, stacked(law, x, 0.01, seed=8).values)
 
 
 def test_single_precision_stays_and_bad_noise_is_refused():
