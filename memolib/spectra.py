@@ -211,6 +211,57 @@ def normal_bundle(
     return torch.stack(values)
 
 
+class Stacked(NamedTuple):
+    """Singular values of scores that were stacked, in units of t^(-1/2), and their directions.
+
+    Attributes:
+        values: falling, shape (n, d): near 1 across the manifold, near 0 along it.
+        vectors: right singular vectors as columns, in the space of the points, shape (n, d, d).
+    """
+
+    values: torch.Tensor
+    vectors: torch.Tensor
+
+
+def stacked(denoiser, x, t, *, seed=None) -> Stacked:
+    """Singular values of t^(1/2) times the scores at x moved by t^(1/2) along a random basis.
+
+    The d scores at ``x + t^(1/2) z_k``, with orthonormal z_k of their own at each point, are the
+    rows of a matrix; the score at x itself is not taken off them. Where that is large it makes one
+    singular value the largest.
+
+    Args:
+        denoiser: function of points (n, d) and a noise variance, giving (n, d).
+        x: points, shape (n, d).
+        t: noise variance, above 0, of the scores; its root is the length of the kicks.
+        seed: int or ``numpy.random.Generator``, of the bases.
+
+    Returns:
+        ``Stacked``.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        Public code of Achilli et al., arXiv 2410.08727.
+
+    Chapter:
+        ``networks/training``
+
+    >>> from memolib.manifolds import LinearManifold
+    >>> law = LinearManifold([1, 1, 0])
+    >>> stacked(law, torch.zeros(1, 3, dtype=torch.float64), 0.01, seed=0).values.numpy().round(2)
+    array([[1.  , 0.01, 0.01]])
+    """
+    D, x, t = as_denoiser(denoiser), _single(as_points("x", x)), as_noise(t)
+    n, d = x.shape
+    bases, signs = np.linalg.qr(generator(seed, "stacked").standard_normal((n, d, d)))
+    bases *= np.sign(np.diagonal(signs, axis1=1, axis2=2))[:, None]  # then uniform over rotations
+    moved = x[:, None] + t**0.5 * torch.from_numpy(bases).to(x).mT
+    _, values, vectors = torch.linalg.svd((_denoise(D, moved, t) - moved) / t**0.5)
+    return Stacked(values, vectors.mT)
+
+
 class Leading(NamedTuple):
     """Part of the spectrum of the symmetric part of Jacobians.
 

@@ -2,14 +2,16 @@
 
 The chapter, by the name of its file, computes the expression where it is executed, and keeps the
 value with the numbers of its own prose. The chapter ``results`` stands for the folder of that name:
-there ``stored("network_grid/*.json")`` is the list of the files' contents. ``python
-tools/quotes.py`` writes the kept values into the pages.
+there ``stored("network_grid/*.json")`` is the list of the files' contents, and ``np`` is NumPy.
+``python tools/quotes.py`` writes the kept values into the pages.
 """
 
 import json
 import re
 import sys
 from pathlib import Path
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from memolib._files import write_text
@@ -41,7 +43,7 @@ def stored(pattern: str) -> list:
 def value(chapter: str, expression: str, form: str) -> str:
     """What a chapter has kept of an expression, or the folder of results has."""
     if chapter == "results":
-        return format(eval(expression, {"stored": stored}), form)
+        return format(eval(expression, {"stored": stored, "np": np}), form)
     path = next((path for path in chapters() if path.stem == chapter), None)
     if path is None:
         raise ValueError(f"chapter is {chapter!r}; allowed are those of the table of contents")

@@ -40,6 +40,7 @@ ANSWERS = {
     "score": lambda D, x: as_denoiser(D).score(x, T),
     "kicks": lambda D, x: spectra.spectrum(D, x, T, method="perturbation"),
     "normal_bundle": lambda D, x: spectra.normal_bundle(D, x, T, seed=0),
+    "stacked": lambda D, x: spectra.stacked(D, x, T, seed=0).values,
     "normal_bundle_dimension": lambda D, x: dimension.normal_bundle_dimension(D, x, T, seed=0).size,
     "probability_flow": lambda D, x: sampling.probability_flow(D, x, 4.0, T, steps=3),
     "reverse_sde": lambda D, x: sampling.reverse_sde(D, x, 4.0, T, steps=3, seed=0),
@@ -198,6 +199,7 @@ def test_good_models_are_answered_rightly(name, function):
     if name == "in half precision" and function in (
         "normal_bundle",
         "normal_bundle_dimension",
+        "stacked",
         "leading",
     ):
         tolerance = 0.05

@@ -20,6 +20,7 @@ WITNESSED = {
     "image_networks": [{"name": "mnist", "N": N, "seed": 0} for N in (50, 200)],
     "image_profiles": [{"name": "mnist"}],
     "network_grid": [{"width": 32}],
+    "network_panel": [{"N": 50, "seed": 1}],
     "trained_networks": [{"N": 50, "steps": 1_000}],
 }
 
