@@ -64,7 +64,7 @@ EXERCISES = {
                 [v, u / (u + v) - 0.5]
             ),
             "the noise comes first, then the step.": lambda u, v: _widest(u, v)[::-1],
-            "is t the variance or its root? t = sqrt(upper lower) is a variance already.": lambda u, v: (
+            "t is a variance: t = sqrt(upper lower) is one already, without a root.": lambda u, v: (
                 np.stack([np.sqrt(_widest(u, v)[0]), _widest(u, v)[1]])
             ),
         },

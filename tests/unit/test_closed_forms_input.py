@@ -126,7 +126,13 @@ TABLE = {
         lambda a: (int(a["samples"]), int(a["N"])),
     ),
     rem.sample_lowest_levels: (
-        {"N": size, "v": number, "keep": one(st.integers(1, 3)), "samples": one(small_count), "seed": seeds},
+        {
+            "N": size,
+            "v": number,
+            "keep": one(st.integers(1, 3)),
+            "samples": one(small_count),
+            "seed": seeds,
+        },
         lambda a: (int(a["samples"]), int(a["keep"])),
     ),
     rem.thermodynamics: (
@@ -157,7 +163,10 @@ TABLE = {
         {"log_density": many(signed), "m": one(small_count), "N": size},
         shape("log_density"),
     ),
-    theory.entropy_at: ({"x": points, "variances": variances, "t": number, "N": size}, leading("x")),
+    theory.entropy_at: (
+        {"x": points, "variances": variances, "t": number, "N": size},
+        leading("x"),
+    ),
     theory.collapse_time_at: (SEEN | {"N": size}, scalar),
     theory.condensed_participation: (SEEN | {"t": number, "N": size}, scalar),
     theory.critical_window: (
@@ -178,12 +187,21 @@ TABLE = {
     theory.tangent_edges: (GAP, pairs),
     theory.tangent_density: ({"gamma": many(signed)} | GAP, shape("gamma")),
     theory.tangent_distribution: ({"gamma": many(signed)} | GAP, shape("gamma")),
-    theory.jacobian_density: ({"g": many(st.floats(0, 1, exclude_max=True)), "t": number} | GAP, shape("g")),
+    theory.jacobian_density: (
+        {"g": many(st.floats(0, 1, exclude_max=True)), "t": number} | GAP,
+        shape("g"),
+    ),
     theory.participation: (LOSS, lambda a: directions(a)[:-1]),
     theory.loss_fresh: (LOSS, directions),
     theory.loss_noisy: (LOSS, directions),
     theory.retention_training: (
-        {"variances": vector(positive), "t": number, "N": size, "samples": one(st.integers(2, 9)), "seed": seeds},
+        {
+            "variances": vector(positive),
+            "t": number,
+            "N": size,
+            "samples": one(st.integers(2, 9)),
+            "seed": seeds,
+        },
         lambda a: (np.shape(a["variances"]),) * 2,
     ),
     theory.law_limit: ({"variances": variances, "N": size}, scalar),
@@ -198,8 +216,14 @@ TABLE = {
     theory.sphere_variances: ({"variances": variances}, shape("variances")),
     theory.noise_variance: ({"s": numbers}, shape("s")),
     theory.speciation_time: ({"variance": number}, scalar),
-    theory.clone_agreement: ({"separation": number, "within": one(not_negative), "t": numbers}, shape("t")),
-    theory.class_potential: ({"q": many(signed)} | CLASSES | {"t": number, "weight": weights}, shape("q")),
+    theory.clone_agreement: (
+        {"separation": number, "within": one(not_negative), "t": numbers},
+        shape("t"),
+    ),
+    theory.class_potential: (
+        {"q": many(signed)} | CLASSES | {"t": number, "weight": weights},
+        shape("q"),
+    ),
     theory.class_minimum: (CLASSES | {"t": number, "weight": weights}, scalar),
     theory.spinodal_time: (CLASSES | {"weight": weights}, scalar),
     theory.mixture_information: (
@@ -213,7 +237,7 @@ TABLE = {
         },
         pairs,
     ),
-}  # fmt: skip
+}
 INFINITE = {theory.collapse_time, theory.collapse_time_at, theory.law_limit}  # at N = 1
 
 
@@ -228,17 +252,65 @@ class Broken:
 
 
 HOSTILE = [
-    np.nan, np.inf, -np.inf, -1.0, -1e-300, 0, -0.0, 2.5, 1e300, True, 10**400, 10**5000, -(10**30),
-    1 + 1j, np.complex128(2), [1.0, 1j], np.array([1.0, 2.0], dtype=complex), np.array([1j, "a"], dtype=object),
-    np.array([np.complex128(1), None], dtype=object), np.ma.masked, np.ma.masked_array([1.0, 2.0], [False, True]),
-    np.ma.masked_array([1.0, 2.0]), [1.0, np.ma.masked], np.longdouble("1e4000"),
-    "a", "1", "", "nan", b"2", "x" * 10_000, None, object(), Broken(), {}, {1.0}, [], [[]], [[1.0], [1.0, 2.0]],
-    np.datetime64("2020-01-01"), np.timedelta64(5, "s"), np.zeros((0, 3)), np.ones((2, 1)), np.ones(4),
-    np.ones((2, 3, 4)), np.full((3, 3), np.nan), [1.0, -1.0], [np.inf, 1.0], range(3), lambda: 1.0, int,
-    np.array(7, dtype=np.uint8), np.ones(3, dtype=np.float16), np.zeros(2, dtype="f8,i4"), np.ones((1,) * 64),
-    torch.ones(3, requires_grad=True), torch.tensor(2.0, requires_grad=True), torch.ones(2, dtype=torch.complex64),
+    np.nan,
+    np.inf,
+    -np.inf,
+    -1.0,
+    -1e-300,
+    0,
+    -0.0,
+    2.5,
+    1e300,
+    True,
+    10**400,
+    10**5000,
+    -(10**30),
+    1 + 1j,
+    np.complex128(2),
+    [1.0, 1j],
+    np.array([1.0, 2.0], dtype=complex),
+    np.array([1j, "a"], dtype=object),
+    np.array([np.complex128(1), None], dtype=object),
+    np.ma.masked,
+    np.ma.masked_array([1.0, 2.0], [False, True]),
+    np.ma.masked_array([1.0, 2.0]),
+    [1.0, np.ma.masked],
+    np.longdouble("1e4000"),
+    "a",
+    "1",
+    "",
+    "nan",
+    b"2",
+    "x" * 10_000,
+    None,
+    object(),
+    Broken(),
+    {},
+    {1.0},
+    [],
+    [[]],
+    [[1.0], [1.0, 2.0]],
+    np.datetime64("2020-01-01"),
+    np.timedelta64(5, "s"),
+    np.zeros((0, 3)),
+    np.ones((2, 1)),
+    np.ones(4),
+    np.ones((2, 3, 4)),
+    np.full((3, 3), np.nan),
+    [1.0, -1.0],
+    [np.inf, 1.0],
+    range(3),
+    lambda: 1.0,
+    int,
+    np.array(7, dtype=np.uint8),
+    np.ones(3, dtype=np.float16),
+    np.zeros(2, dtype="f8,i4"),
+    np.ones((1,) * 64),
+    torch.ones(3, requires_grad=True),
+    torch.tensor(2.0, requires_grad=True),
+    torch.ones(2, dtype=torch.complex64),
     torch.ones(2, dtype=torch.bfloat16),
-]  # fmt: skip
+]
 BAD_SEEDS = [-1, "a", "12", 1.5, 1j, [-1], [1.5], object(), Broken(), np.nan, np.array([0.5]), {}]
 
 
@@ -341,13 +413,43 @@ def test_any_hostile_value(function, data):
 def usual(function):
     """Arguments that every function answers, for three coordinates."""
     given = {
-        "N": 10, "v": 2.0, "samples": 5, "seed": 0, "keep": 3, "energies": [1.0, 2.0], "beta": 0.7, "energy": 1.0,
-        "step": 0.3, "levels": [-2.0, -1.0], "variances": [1.0, 0.5, 0.2], "t": 0.3, "log_density": 0.4, "m": 2,
-        "d": 5, "variance": 1.5, "x": [1.0, 0.1, 0.3], "y": [1.0, 0.1, 0.3], "xi": [0.1, 2.0, -1.0], "gamma": 2.0,
-        "g": 0.5, "chi2": 1.0, "flipped": 0.1, "normalised": False, "homogeneous": True, "s": 0.3, "separation": 2.0,
-        "within": 0.1, "means": [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]], "weights": [0.3, 0.7],
-        "q": 0.7, "weight": 0.4, "ratio": 0.8, "delta": 0.5, "critical": 1.0, "curvature": 2.0,
-    }  # fmt: skip
+        "N": 10,
+        "v": 2.0,
+        "samples": 5,
+        "seed": 0,
+        "keep": 3,
+        "energies": [1.0, 2.0],
+        "beta": 0.7,
+        "energy": 1.0,
+        "step": 0.3,
+        "levels": [-2.0, -1.0],
+        "variances": [1.0, 0.5, 0.2],
+        "t": 0.3,
+        "log_density": 0.4,
+        "m": 2,
+        "d": 5,
+        "variance": 1.5,
+        "x": [1.0, 0.1, 0.3],
+        "y": [1.0, 0.1, 0.3],
+        "xi": [0.1, 2.0, -1.0],
+        "gamma": 2.0,
+        "g": 0.5,
+        "chi2": 1.0,
+        "flipped": 0.1,
+        "normalised": False,
+        "homogeneous": True,
+        "s": 0.3,
+        "separation": 2.0,
+        "within": 0.1,
+        "means": [[0.0, 1.0, 2.0], [1.0, 0.0, 0.0]],
+        "weights": [0.3, 0.7],
+        "q": 0.7,
+        "weight": 0.4,
+        "ratio": 0.8,
+        "delta": 0.5,
+        "critical": 1.0,
+        "curvature": 2.0,
+    }
     return {name: given[name] for name in inspect.signature(function).parameters}
 
 
@@ -394,8 +496,18 @@ REFUSED = [
 
 
 SIGNED = {
-    "energies", "energy", "levels", "delta", "log_density", "x", "y", "xi", "gamma", "means", "q",
-}  # fmt: skip
+    "energies",
+    "energy",
+    "levels",
+    "delta",
+    "log_density",
+    "x",
+    "y",
+    "xi",
+    "gamma",
+    "means",
+    "q",
+}
 
 
 @FUNCTIONS
@@ -431,32 +543,74 @@ MISFITS = [
     (theory.participation, {"chi2": [1.0, 1.0], "variances": [1.0] * 3, "t": 1.0, "N": 9}, "chi2"),
     (theory.loss_fresh, {"chi2": [1.0, 1.0], "variances": [1.0] * 3, "t": 1.0, "N": 9}, "chi2"),
     (theory.loss_noisy, {"chi2": [1.0] * 4, "variances": [1.0], "t": 1.0, "N": 9}, "chi2"),
-    (theory.information_density, {"y": np.zeros((2, 3)), "xi": np.zeros((3, 3)), "variances": [1.0] * 3, "t": 1}, "y"),
-    (theory.own_weight, {"y": np.zeros((2, 3)), "xi": np.zeros((3, 3)), "variances": [1] * 3, "t": 1, "N": 2}, "y"),
-    (theory.condensed_participation, {"x": np.ones((2, 3)), "variances": [1.0] * 3, "t": 0.2, "N": 100}, "x"),
-    (theory.condensed_participation, {"x": np.ones((0, 3)), "variances": [1.0] * 3, "t": 0.2, "N": 100}, "x"),
+    (
+        theory.information_density,
+        {"y": np.zeros((2, 3)), "xi": np.zeros((3, 3)), "variances": [1.0] * 3, "t": 1},
+        "y",
+    ),
+    (
+        theory.own_weight,
+        {"y": np.zeros((2, 3)), "xi": np.zeros((3, 3)), "variances": [1] * 3, "t": 1, "N": 2},
+        "y",
+    ),
+    (
+        theory.condensed_participation,
+        {"x": np.ones((2, 3)), "variances": [1.0] * 3, "t": 0.2, "N": 100},
+        "x",
+    ),
+    (
+        theory.condensed_participation,
+        {"x": np.ones((0, 3)), "variances": [1.0] * 3, "t": 0.2, "N": 100},
+        "x",
+    ),
     (theory.collapse_time_at, {"x": np.ones((1, 3)), "variances": [1.0] * 3, "N": 100}, "x"),
     (rem.level_entropy, {"energy": [1.0] * 3, "N": [2.0] * 2}, "energy"),
-    *[(law, {"beta": [1.0] * 3, "N": [2.0] * 2}, "beta")
-      for law in (rem.annealed_free_energy, rem.quenched_free_energy, rem.quenched_entropy, rem.participation_limit,
-                  rem.participation_exact, rem.participation_window)],
+    *[
+        (law, {"beta": [1.0] * 3, "N": [2.0] * 2}, "beta")
+        for law in (
+            rem.annealed_free_energy,
+            rem.quenched_free_energy,
+            rem.quenched_entropy,
+            rem.participation_limit,
+            rem.participation_exact,
+            rem.participation_window,
+        )
+    ],
     (rem.participation_exact, {"beta": 1.0, "N": 10, "step": 5}, "step"),
     (rem.participation_exact, {"beta": 1.0, "N": 10, "step": 0.51}, "step"),
     (rem.participation_exact, {"beta": 1.0, "N": 10, "step": 0.009}, "step"),
     (rem.sample_lowest_levels, {"N": 1.01e300, "keep": 1}, "N"),
     (rem.sample_levels, {"N": 10**18}, "samples"),
     (rem.sample_levels, {"N": 10**300}, "samples"),
-    (theory.retention_training, {"variances": [1.0], "t": 1.0, "N": 2, "samples": 10**18}, "samples"),
-    (theory.mixture_information, {"means": [[0.0]], "variances": [1.0], "weights": [1.0], "t": 1.0, "samples": 1e10},
-     "samples"),
-    (theory.mixture_information, {"means": [[0.0]] * 2, "variances": [1.0], "weights": [1e308] * 2, "t": 1.0},
-     "weights"),
-    (theory.paper_singular_values, {"variances": [1.0], "t": 1.0, "N": 2, "normalised": "yes"}, "normalised"),
-    (theory.paper_singular_values, {"variances": [1.0], "t": 1.0, "N": 2, "homogeneous": None}, "homogeneous"),
+    (
+        theory.retention_training,
+        {"variances": [1.0], "t": 1.0, "N": 2, "samples": 10**18},
+        "samples",
+    ),
+    (
+        theory.mixture_information,
+        {"means": [[0.0]], "variances": [1.0], "weights": [1.0], "t": 1.0, "samples": 1e10},
+        "samples",
+    ),
+    (
+        theory.mixture_information,
+        {"means": [[0.0]] * 2, "variances": [1.0], "weights": [1e308] * 2, "t": 1.0},
+        "weights",
+    ),
+    (
+        theory.paper_singular_values,
+        {"variances": [1.0], "t": 1.0, "N": 2, "normalised": "yes"},
+        "normalised",
+    ),
+    (
+        theory.paper_singular_values,
+        {"variances": [1.0], "t": 1.0, "N": 2, "homogeneous": None},
+        "homogeneous",
+    ),
     (theory.paper_singular_values, {"variances": [1.0], "t": 1e-150, "N": 2}, "variances"),
     (theory.collapse_time, {"variances": [1e300], "N": 1 + 1e-15}, "variances"),
     (rem.annealed_free_energy, {"beta": 1e300, "N": 2, "v": 1e300}, "beta"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("function", "arguments", "name"), MISFITS)
@@ -466,35 +620,79 @@ def test_misfits_are_named(function, arguments, name):
 
 
 # Invariances
-# --------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------
 
 POWERS = {  # of the factor on all variances, that the result carries
-    theory.information: 0, theory.collapse_time: 1, theory.entropy_at: 0, theory.collapse_time_at: 1,
-    theory.condensed_participation: 0, theory.information_density: 0, theory.own_weight: 0, theory.participation: 0,
-    theory.dispersion: 0, theory.own_weight_normal: 0,
-    theory.loss_fresh: 0, theory.loss_noisy: 0, theory.retention_training: 0, theory.law_limit: 1,
-    theory.gaussian_collapse_time: 1, theory.gaussian_loss_time: 1, theory.paper_singular_values: -1,
-    theory.sphere_variances: 0, theory.mixture_information: 0, theory.tangent_edges: 1, theory.tangent_density: -1,
-    theory.tangent_distribution: 0, theory.jacobian_density: 0, theory.clone_agreement: 0, theory.index_information: 0,
-    theory.class_potential: 0, theory.class_minimum: 0.5, theory.spinodal_time: 1, rem.critical_beta: -0.5,
-    rem.sample_levels: 0.5, rem.sample_lowest_levels: 0.5, rem.level_entropy: 0, rem.annealed_free_energy: 0.5,
-    rem.quenched_free_energy: 0.5, rem.quenched_entropy: 0, rem.participation_limit: 0, rem.lowest_level: 0.5,
-    rem.participation_exact: 0, rem.participation_window: 0, rem.participation_from_lowest: 0,
+    theory.information: 0,
+    theory.collapse_time: 1,
+    theory.entropy_at: 0,
+    theory.collapse_time_at: 1,
+    theory.condensed_participation: 0,
+    theory.information_density: 0,
+    theory.own_weight: 0,
+    theory.participation: 0,
+    theory.dispersion: 0,
+    theory.own_weight_normal: 0,
+    theory.loss_fresh: 0,
+    theory.loss_noisy: 0,
+    theory.retention_training: 0,
+    theory.law_limit: 1,
+    theory.gaussian_collapse_time: 1,
+    theory.gaussian_loss_time: 1,
+    theory.paper_singular_values: -1,
+    theory.sphere_variances: 0,
+    theory.mixture_information: 0,
+    theory.tangent_edges: 1,
+    theory.tangent_density: -1,
+    theory.tangent_distribution: 0,
+    theory.jacobian_density: 0,
+    theory.clone_agreement: 0,
+    theory.index_information: 0,
+    theory.class_potential: 0,
+    theory.class_minimum: 0.5,
+    theory.spinodal_time: 1,
+    rem.critical_beta: -0.5,
+    rem.sample_levels: 0.5,
+    rem.sample_lowest_levels: 0.5,
+    rem.level_entropy: 0,
+    rem.annealed_free_energy: 0.5,
+    rem.quenched_free_energy: 0.5,
+    rem.quenched_entropy: 0,
+    rem.participation_limit: 0,
+    rem.lowest_level: 0.5,
+    rem.participation_exact: 0,
+    rem.participation_window: 0,
+    rem.participation_from_lowest: 0,
     theory.critical_window: 0,
-}  # fmt: skip
+}
 ARGUMENT_POWERS = {
-    "variances": 1, "variance": 1, "t": 1, "x": 0.5, "y": 0.5, "q": 0.5, "means": 0.5, "gamma": 1,
-    "separation": 1, "within": 1, "v": 1, "beta": -0.5, "energy": 0.5, "levels": 0.5,
-    "critical": -0.5, "curvature": 1,
-}  # fmt: skip
+    "variances": 1,
+    "variance": 1,
+    "t": 1,
+    "x": 0.5,
+    "y": 0.5,
+    "q": 0.5,
+    "means": 0.5,
+    "gamma": 1,
+    "separation": 1,
+    "within": 1,
+    "v": 1,
+    "beta": -0.5,
+    "energy": 0.5,
+    "levels": 0.5,
+    "critical": -0.5,
+    "curvature": 1,
+}
 
 
 @pytest.mark.parametrize("function", POWERS, ids=ids)
 @pytest.mark.parametrize("factor", [1e-12, 1e-3, 7.0, 1e12, 1e100, 1e-100])
 def test_units_do_not_matter(function, factor):
     base = flat(function(**usual(function)))
-    scaled = {n: np.multiply(v, factor ** ARGUMENT_POWERS[n]) if n in ARGUMENT_POWERS else v
-              for n, v in usual(function).items()}  # fmt: skip
+    scaled = {
+        n: np.multiply(v, factor ** ARGUMENT_POWERS[n]) if n in ARGUMENT_POWERS else v
+        for n, v in usual(function).items()
+    }
     assert np.allclose(
         flat(function(**scaled)) / factor ** POWERS[function], base, rtol=1e-9, atol=0
     )

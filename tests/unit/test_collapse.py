@@ -11,7 +11,7 @@ from memolib import theory
 from memolib.empirical import Empirical
 from memolib.manifolds import GaussianMixture, LinearManifold
 from memolib.memorization import profile
-from memolib.points import add_noise, gaussian, points
+from memolib.points import add_noise, gaussian, points_of_kind
 from memolib.sampling import reverse_sde
 
 
@@ -80,7 +80,7 @@ def retained(law, along, N, t):
     left = []
     for seed in range(8):
         D = Empirical(law.sample(N, seed=seed))
-        x = points("A", D.data, t, 60, seed=100 + seed)
+        x = points_of_kind("A", D.data, t, 60, seed=100 + seed)
         left.append(float(D.variance(x, t)[:, along].mean()) * (1 + t) / t)
     return np.mean(left), np.std(left) / 8**0.5
 

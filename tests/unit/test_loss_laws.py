@@ -67,7 +67,8 @@ def test_loss_laws(own, chi):
     error = losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
     deviation = losses.mean(axis=0) - law
     print(
-        f"{'A' if own else 'C'}, chi = {chi}: N = {N}, 1/Y = {1 / Y:.0f}, largest error/law {(error / law).max():.3f}, "
+        f"{'A' if own else 'C'}, chi = {chi}: N = {N}, 1/Y = {1 / Y:.0f}, "
+        f"largest error/law {(error / law).max():.3f}, "
     )
     print("deviation/law", (deviation / law)[[0, 1, 2, 29]].round(3), "2Y", round(2 * Y, 4))
     assert (error <= (0.05 if chi < 2 else 0.1) * law).all()

@@ -373,8 +373,10 @@ def test_laws_of_loss_written_out():
 def test_laws_of_loss_at_any_noise(t):
     """One direction of variance 1 at chi = 1: for large u, Y = sqrt(u/2) e^(1/2)/N and fresh loss
     Y/u."""
-    Y, fresh, noisy = (float(np.ravel(law(1.0, [1.0], t, 1)).item())
-                       for law in (theory.participation, theory.loss_fresh, theory.loss_noisy))  # fmt: skip
+    Y, fresh, noisy = (
+        float(np.ravel(law(1.0, [1.0], t, 1)).item())
+        for law in (theory.participation, theory.loss_fresh, theory.loss_noisy)
+    )
     if t > 1:
         assert (Y, fresh, noisy) == (1, 1, 1)
     else:
