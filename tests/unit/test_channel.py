@@ -130,7 +130,7 @@ def coding_bounds(excess):
     gamma = np.arange(0.5, 12, 0.5)
     above = (excess[:, None] >= gamma).mean(axis=0)
     not_below = (excess[:, None] > -gamma).mean(axis=0)
-    lower, upper = above / (1 + np.exp(-gamma)), not_below + 6 * np.exp(-gamma)
+    lower, upper = above / (1 + np.exp(-gamma)), not_below + np.exp(-gamma)
     return lower.max(), upper.min()
 
 
