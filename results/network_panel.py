@@ -24,7 +24,9 @@ from results import trained_networks
 from results._stored import FOLDER, Experiment, Leaves
 from results.network_grid import GROUPS, LAW, POINTS, D, looks, rounded, sample
 
-SIZES, SEEDS, STEPS = (50, 250, 500, 20_000), tuple(range(3)), 64_000
+SIZES = (50, 250, 500, 20_000)
+SEEDS = tuple(range(5))
+STEPS = 64_000
 SIGMAS, LOSSES = (0.02, 0.05, 0.1, 0.13, 0.2), (0.05, 0.1, 0.2, 0.3)
 BROAD = slice(0, 7)  # high and low directions
 LOST = 25  # rank of the step behind which the five low directions would be left
