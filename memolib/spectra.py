@@ -119,8 +119,8 @@ def spectrum(
         x: points, shape (n, d).
         t: noise variance, above 0, one number or, for ``exact``, shape (n,).
         method: ``exact``, or ``perturbation``: symmetric differences of size sqrt(t) along the
-            coordinate axes, a finite kick (the public experiments kick along a random orthogonal
-            basis).
+            coordinate axes, a finite kick. (The public code's is half as long for exact scores;
+            for networks it kicks along a random basis, as ``stacked`` does.)
 
     Returns:
         Pure numbers, shape (n, d).
@@ -223,7 +223,7 @@ class Stacked(NamedTuple):
     vectors: torch.Tensor
 
 
-def stacked(denoiser, x, t, *, seed=None) -> Stacked:
+def stacked(denoiser: Model, x: TensorLike, t: float, *, seed: Seed = None) -> Stacked:
     """Singular values of t^(1/2) times the scores at x moved by t^(1/2) along a random basis.
 
     The d scores at ``x + t^(1/2) z_k``, with orthonormal z_k of their own at each point, are the
@@ -234,7 +234,8 @@ def stacked(denoiser, x, t, *, seed=None) -> Stacked:
         denoiser: function of points (n, d) and a noise variance, giving (n, d).
         x: points, shape (n, d).
         t: noise variance, above 0, of the scores; its root is the length of the kicks.
-        seed: int or ``numpy.random.Generator``, of the bases.
+        seed: whole number from 0, a sequence of them, None or ``numpy.random.Generator``, of the
+            bases.
 
     Returns:
         ``Stacked``.
@@ -246,14 +247,18 @@ def stacked(denoiser, x, t, *, seed=None) -> Stacked:
         Public code of Achilli et al., arXiv 2410.08727.
 
     Chapter:
-        ``networks/training``
+        ``networks/training``.
 
-    >>> from memolib.manifolds import LinearManifold
-    >>> law = LinearManifold([1, 1, 0])
-    >>> stacked(law, torch.zeros(1, 3, dtype=torch.float64), 0.01, seed=0).values.numpy().round(2)
-    array([[1.  , 0.01, 0.01]])
+    Example:
+        >>> from memolib.manifolds import LinearManifold
+        >>> from memolib.spectra import stacked
+        >>> found = stacked(LinearManifold([1, 1, 0]), [[0.0, 0.0, 0.0]], 0.01, seed=0)
+        >>> found.values.numpy().round(2)
+        array([[1.  , 0.01, 0.01]])
     """
-    D, x, t = as_denoiser(denoiser), _single(as_points("x", x)), as_noise(t)
+    D = as_denoiser(denoiser)
+    x = _single(as_points("x", x))
+    t = as_noise(t)
     n, d = x.shape
     bases, signs = np.linalg.qr(generator(seed, "stacked").standard_normal((n, d, d)))
     bases *= np.sign(np.diagonal(signs, axis1=1, axis2=2))[:, None]  # then uniform over rotations

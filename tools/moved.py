@@ -13,6 +13,8 @@ from pathlib import Path
 
 from sphinx.application import Sphinx
 
+from memolib._files import write_text
+
 MOVED = Path(__file__).resolve().parent.parent / "book" / "moved.json"
 
 SCRIPT = """
@@ -85,7 +87,7 @@ def _write_stubs(app: Sphinx, exception: Exception | None) -> None:
         path = Path(app.outdir) / page
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(stub_of(page, targets))
+            write_text(path, stub_of(page, targets))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
