@@ -193,7 +193,7 @@ def class_minimum(separation: float, within: float, t: float, weight: float = 0.
         weight: w, of the class at +mu, above 0 and below 1.
 
     Returns:
-        q on the heavier class's side, from -|mu| to |mu|; of two equal ones that at +mu.
+        q on the heavier class's side, from ``-|mu|`` to ``|mu|``; of two equal ones that at +mu.
 
     Raises:
         ValueError: for other arguments.

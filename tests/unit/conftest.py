@@ -4,6 +4,7 @@ Warnings' filters are not in the list: pytest itself puts them back after each t
 """
 
 import os
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -70,3 +71,10 @@ def the_world_stays_as_it_is():
     if changed:
         restore(before)
         pytest.fail(f"this test leaves changed: {', '.join(changed)}")
+
+
+@pytest.fixture
+def own_environment():
+    """Put the environment back: Dask sets variables when it starts workers, and leaves them."""
+    with mock.patch.dict(os.environ):
+        yield

@@ -208,7 +208,7 @@ def test_shards_on_two_processes_give_the_same_numbers(cluster, third_shard, t, 
 
 
 @pytest.mark.slow
-def test_a_lost_worker_costs_no_answers(third_shard):
+def test_a_lost_worker_costs_no_answers(third_shard, own_environment):
     from distributed import LocalCluster
 
     y = images()

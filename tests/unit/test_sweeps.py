@@ -351,7 +351,7 @@ def test_a_killed_sweep_goes_on_where_it_stopped(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path):
+def test_a_cluster_gives_the_same_results_and_survives_a_killed_worker(tmp_path, own_environment):
     from distributed import LocalCluster
 
     def run(a, b, log=str(tmp_path)):
