@@ -10,9 +10,16 @@ import pytest
 import torch
 from scipy.integrate import quad
 
+from memolib import as_denoiser, spectra
 from memolib._softmax import Softmax
 from memolib.empirical import Empirical
-from memolib.manifolds import ChartManifold, HiddenManifold, LinearManifold, SphereManifold
+from memolib.manifolds import (
+    ChartManifold,
+    HiddenManifold,
+    LinearManifold,
+    SphereManifold,
+    hidden,
+)
 from memolib.memorization import profile
 from memolib.points import gaussian
 
@@ -127,5 +134,51 @@ def test_a_profile_is_refused_where_rounding_passes_the_tolerance(dtype, toleran
     y = torch.tensor([[3.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]]).to(dtype)
     lowest = 9 * torch.finfo(dtype).eps / (2 * tolerance)
     profile(y, [1.01 * lowest], seed=0)
-    with pytest.raises(ValueError, match="t is .*values of"):
+    with pytest.raises(ValueError, match=r"t is .*values of"):
         profile(y, [0.99 * lowest], seed=0)
+
+
+def test_the_search_starts_from_the_most_probable_places_tried(monkeypatch):
+    """Without steps, the answer is the best of the starts, noise and prior weighed as they are."""
+    law, t = HiddenManifold(gaussian(4, 2, seed=1), samples=200, seed=0), 0.3
+    x = torch.cat([gaussian(20, 4, seed=2), 0.1 * gaussian(20, 4, seed=3)])
+    monkeypatch.setattr(hidden, "STEPS", 0)
+    found, _ = law._laplace(x, t)
+    away = ((x[:, None] - law.chart(law._starts)) ** 2).sum(dim=2)
+    energies = away / (2 * t) + (law._starts**2).sum(dim=1) / 2
+    assert torch.equal(found, law._starts[energies.argmin(dim=1)])
+
+
+def test_few_data_do_not_decide_between_conventions():
+    """Half of x, stated as the data: on four points, noise of that variance fits better by chance.
+
+    On many points it fits better by more than its error allows, and the model is refused.
+    """
+    with pytest.raises(ValueError, match="predicts='noise', time='variance' would leave"):
+        as_denoiser(lambda x, t: x / 2, data=gaussian(256, 2, seed=0))
+    data = gaussian(4, 2, seed=0)
+    assert as_denoiser(lambda x, t: x / 2, data=data)(data, 1.0).equal(data / 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_spectra_at_points_of_half_precision_are_in_single(dtype):
+    """Eigenvalue routines ask for it."""
+    law, x = LinearManifold([4.0, 1.0, 0.0]), torch.zeros(1, 3, dtype=dtype)
+    bent = spectra.spectrum(law, x, 1.0, method="perturbation")
+    assert bent.dtype == torch.float32
+    assert bent[0].tolist() == pytest.approx([0.8, 0.5, 0.0], abs=1e-6)
+    assert spectra.normal_bundle(law, x, 0.01, seed=0).dtype == torch.float32
+    assert spectra.stacked(law, x, 0.01, seed=0).values.dtype == torch.float32
+    assert spectra.leading(law, x, 1.0, 1, seed=0).values.dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_eigenvalues_may_rise_by_rounding_of_the_largest(scale):
+    """By ten roundings, in whatever unit they are."""
+    eps = torch.finfo(torch.float64).eps
+    rising = scale * torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    rising[0, 2] = 9 * eps * scale
+    assert spectra.largest_gap(rising, minimum=scale / 2).rank.tolist() == [1]
+    rising[0, 2] = 11 * eps * scale
+    with pytest.raises(ValueError, match="not falling"):
+        spectra.largest_gap(rising)
