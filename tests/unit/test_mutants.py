@@ -1,0 +1,184 @@
+"""What stands beside the formulas: defaults, second fields, bounds that are promised.
+
+Each of these tests fails where a change of the code was found that no other test saw.
+"""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.integrate import quad
+
+from memolib import as_denoiser, spectra
+from memolib._softmax import Softmax
+from memolib.empirical import Empirical
+from memolib.manifolds import (
+    ChartManifold,
+    HiddenManifold,
+    LinearManifold,
+    SphereManifold,
+    hidden,
+)
+from memolib.memorization import profile
+from memolib.points import gaussian
+
+
+def test_a_swiss_roll_has_its_turns_radii_and_width():
+    """The radius grows from 1/3 to 1 while the angle makes the stated turns; the width is along."""
+    law = ChartManifold.swiss_roll(turns=1.25, width=3.0)
+    z = torch.tensor([[0.0, 0.0], [0.2, 0.5], [1.0, 1.0]], dtype=torch.float64)
+    y = law.chart(z)
+    assert y[:, :2].norm(dim=1).numpy() == pytest.approx([1 / 3, 1.4 / 3, 1.0])
+    # A quarter of a turn after 1/5 of the way, and after all of it one turn and a quarter.
+    assert y[:, 0].numpy() == pytest.approx([1 / 3, 0.0, 0.0], abs=1e-12)
+    assert y[:, 1].numpy() == pytest.approx([0.0, 1.4 / 3, 1.0], abs=1e-12)
+    assert y[:, 2].tolist() == [0.0, 1.5, 3.0]
+    assert torch.equal(
+        ChartManifold.swiss_roll().chart(z), ChartManifold.swiss_roll(1.5, 1).chart(z)
+    )
+
+
+@pytest.mark.parametrize("kind", ["angle", "unit", "normal"])
+def test_local_variances_are_those_of_the_coordinates_that_are_drawn(kind):
+    """Of a flat chart, the tangent's variances are the variances of data."""
+    slopes = torch.tensor([[3.0, 0.0], [0.0, 0.5], [0.0, 0.0]]).double()
+    law = ChartManifold(lambda z: z @ slopes.T.to(z), [kind, kind])
+    found = law.tangent([[0.3, 0.4]])
+    drawn = law.sample(20_000, seed=0).var(dim=0)[:2]
+    assert torch.allclose(found.variances[0], drawn, rtol=0.05)  # its error is below 1%
+    volume = {"angle": 4 * np.pi**2, "unit": 1.0, "normal": 2 * np.pi * math.exp(0.125)}[kind]
+    assert float(found.log_density) == pytest.approx(-np.log(volume * 1.5))
+    axes = torch.eye(3, 2, dtype=torch.float64)
+    assert torch.allclose(found.basis[0].abs(), axes, atol=1e-12)
+
+
+def test_local_variances_of_a_sphere_are_over_the_mean_square_of_the_norm():
+    """The norm's law in a direction is integrated; the variances across it are by hand."""
+    s2, y = np.array([4.0, 2.0, 1.0]), np.array([0.0, 0.6, 0.8])
+    size = (y**2 / s2).sum()
+    parts = [quad(lambda r, p=p: r**p * np.exp(-(r**2) * size / 2), 0, 40)[0] for p in (4, 2)]
+    across = np.array([4.0, 2 * 0.64 + 1 * 0.36])  # along (1, 0, 0) and (0, 0.8, -0.6)
+    found = SphereManifold(s2).tangent(y[None])
+    assert found.variances[0].numpy() == pytest.approx(across / (parts[0] / parts[1]), rel=1e-6)
+    assert np.abs(found.basis[0, :, 0].numpy()) == pytest.approx([1.0, 0.0, 0.0], abs=1e-9)
+
+
+def test_the_linearised_posterior_of_a_linear_chart_is_the_posterior():
+    """Mode and covariance of the hidden coordinates are ridge regression's, whatever the noise."""
+    F, t = gaussian(5, 3, seed=1), 2.0
+    law = HiddenManifold(F, lambda y: y, samples=200, seed=0)
+    x = 3 * gaussian(6, 5, seed=2)
+    mode, root = law._laplace(x, t)
+    covariance = torch.linalg.inv(F.T @ F / t + torch.eye(3))
+    assert torch.allclose(mode, x @ F @ covariance / t, atol=5e-3)  # it stops within 1e-6 nats
+    assert torch.allclose(root @ root.mT, covariance.expand(6, -1, -1), atol=1e-12)
+
+
+def test_a_manifold_of_stated_dimension_has_variance_1_where_none_is_stated():
+    assert LinearManifold.of_dimension(2, 5, seed=0).variances.tolist() == [1, 1, 0, 0, 0]
+    assert LinearManifold.of_dimension(1, 2, 3.0, seed=0).variances.tolist() == [3, 0]
+
+
+@pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-11), (torch.float32, 1e-6)])
+def test_data_left_out_of_a_covariance_add_less_than_is_promised(dtype, error):
+    """Data far out in the direction of the mean: of little weight, but far from the others."""
+    y = torch.tensor([[1.0, 0.0], [2.0, 0.0], [-3.0, 0.0], [0.2, 0.0], [-0.2, 0.0]]).to(dtype)
+    for u in range(8, 80, 3):  # squared distances over t
+        t = 1 / u
+        ((rows, weights),) = Softmax(y, None).carriers_of_spread(y[:1], t)
+        squares = ((y - y[0]).double() ** 2).sum(dim=1)
+        shares = torch.softmax(-squares / (2 * t), dim=0)
+        mean = shares @ y.double()
+        adds = shares * ((y.double() - mean) ** 2).sum(dim=1) / t
+        left = [k for k in range(len(y)) if k not in rows.tolist()]
+        assert float(adds[left].sum()) < error, u
+        assert float(weights.sum()) == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_exponents_of_half_precision_are_never_from_scalar_products(dtype):
+    """However large t is."""
+    softmax = Softmax(gaussian(8, 3, seed=0).to(dtype), None)
+    assert softmax.rounds(softmax.data, 1e3) and softmax.data_alone_round(1e3)
+
+
+def test_variances_are_never_negative():
+    """Also where one datum has all the weight, and rounding alone is left."""
+    y = gaussian(50, 4, seed=0)
+    for D in (Empirical(y), Empirical(y.float() + 10)):
+        for t in np.geomspace(1e-4, 0.1, 13):
+            assert (D.variance(D.data, t) >= 0).all()
+
+
+def test_the_profile_is_that_of_the_empirical_denoiser():
+    """Own weight and participation at the same noisy points, at every t, by the other way."""
+    y, times = gaussian(40, 3, seed=3), [0.05, 0.3, 2.0]
+    seen = profile(y, times, n=7, seed=np.random.default_rng(5))
+    noise = gaussian(7, 3, seed=np.random.default_rng(5))
+    D = Empirical(y)
+    for k, t in enumerate(times):
+        x = y[:7] + t**0.5 * noise
+        own = D.log_weights(x, t).exp()[range(7), range(7)]
+        assert torch.allclose(seen.log_odds[k].sigmoid(), own, rtol=1e-6, atol=1e-12)
+        assert torch.allclose(1 / seen.participation[k], D.n_eff(x, t), rtol=1e-6)
+        others = (own / (1 - own)).log() + math.log(39)
+        assert torch.allclose(seen.information()[k], others, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "dtype, tolerance", [(torch.float64, 1e-9), (torch.float32, 1e-3), (torch.float16, 1e-2)]
+)
+def test_a_profile_is_refused_where_rounding_passes_the_tolerance(dtype, tolerance):
+    """Of exponents: eps times the largest square of the centred data, over 2t."""
+    y = torch.tensor([[3.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]]).to(dtype)
+    lowest = 9 * torch.finfo(dtype).eps / (2 * tolerance)
+    profile(y, [1.01 * lowest], seed=0)
+    with pytest.raises(ValueError, match=r"t is .*values of"):
+        profile(y, [0.99 * lowest], seed=0)
+
+
+def test_the_search_starts_from_the_most_probable_places_tried(monkeypatch):
+    """Without steps, the answer is the best of the starts, noise and prior weighed as they are."""
+    law, t = HiddenManifold(gaussian(4, 2, seed=1), samples=200, seed=0), 0.3
+    x = torch.cat([gaussian(20, 4, seed=2), 0.1 * gaussian(20, 4, seed=3)])
+    monkeypatch.setattr(hidden, "STEPS", 0)
+    found, _ = law._laplace(x, t)
+    away = ((x[:, None] - law.chart(law._starts)) ** 2).sum(dim=2)
+    energies = away / (2 * t) + (law._starts**2).sum(dim=1) / 2
+    assert torch.equal(found, law._starts[energies.argmin(dim=1)])
+
+
+def test_few_data_do_not_decide_between_conventions():
+    """Half of x, stated as the data: on four points, noise of that variance fits better by chance.
+
+    On many points it fits better by more than its error allows, and the model is refused.
+    """
+    with pytest.raises(ValueError, match="predicts='noise', time='variance' would leave"):
+        as_denoiser(lambda x, t: x / 2, data=gaussian(256, 2, seed=0))
+    data = gaussian(4, 2, seed=0)
+    assert as_denoiser(lambda x, t: x / 2, data=data)(data, 1.0).equal(data / 2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_spectra_at_points_of_half_precision_are_in_single(dtype):
+    """Eigenvalue routines ask for it."""
+    law, x = LinearManifold([4.0, 1.0, 0.0]), torch.zeros(1, 3, dtype=dtype)
+    bent = spectra.spectrum(law, x, 1.0, method="perturbation")
+    assert bent.dtype == torch.float32
+    assert bent[0].tolist() == pytest.approx([0.8, 0.5, 0.0], abs=1e-6)
+    assert spectra.normal_bundle(law, x, 0.01, seed=0).dtype == torch.float32
+    assert spectra.stacked(law, x, 0.01, seed=0).values.dtype == torch.float32
+    assert spectra.leading(law, x, 1.0, 1, seed=0).values.dtype == torch.float32
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_eigenvalues_may_rise_by_rounding_of_the_largest(scale):
+    """By ten roundings, in whatever unit they are."""
+    eps = torch.finfo(torch.float64).eps
+    rising = scale * torch.tensor([[1.0, 0.0, 0.0]], dtype=torch.float64)
+    rising[0, 2] = 9 * eps * scale
+    assert spectra.largest_gap(rising, minimum=scale / 2).rank.tolist() == [1]
+    rising[0, 2] = 11 * eps * scale
+    with pytest.raises(ValueError, match="not falling"):
+        spectra.largest_gap(rising)
