@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from memolib import as_denoiser, spectra
+from memolib import as_denoiser, spectra, theory
 from memolib._softmax import Softmax
 from memolib.empirical import Empirical
 from memolib.manifolds import (
@@ -20,7 +20,13 @@ from memolib.manifolds import (
     SphereManifold,
     hidden,
 )
-from memolib.memorization import profile
+from memolib.memorization import (
+    copies,
+    copy_threshold,
+    measured_collapse_time,
+    nearest_ratio,
+    profile,
+)
 from memolib.points import gaussian
 
 
@@ -157,7 +163,9 @@ def test_few_data_do_not_decide_between_conventions():
     with pytest.raises(ValueError, match="predicts='noise', time='variance' would leave"):
         as_denoiser(lambda x, t: x / 2, data=gaussian(256, 2, seed=0))
     data = gaussian(4, 2, seed=0)
-    assert as_denoiser(lambda x, t: x / 2, data=data)(data, 1.0).equal(data / 2)
+    for share in (0.5, 0.9):
+        D = as_denoiser(lambda x, t, share=share: share * x, data=data)
+        assert D(data, 1.0).equal(share * data)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -182,3 +190,42 @@ def test_eigenvalues_may_rise_by_rounding_of_the_largest(scale):
     rising[0, 2] = 11 * eps * scale
     with pytest.raises(ValueError, match="not falling"):
         spectra.largest_gap(rising)
+
+
+def test_a_copy_lies_below_the_threshold_and_not_on_it():
+    """Of 101 fresh points a hundredth is exceeded by all but one, and reached by one more."""
+    data, fresh = gaussian(30, 3, seed=0), gaussian(101, 3, seed=1)
+    ratios = nearest_ratio(fresh, data)
+    threshold = copy_threshold(data, fresh)  # level=0.01 where nothing is said
+    assert float(threshold) == pytest.approx(float(ratios.sort().values[1]))
+    assert torch.equal(copies(fresh, data, fresh), (ratios < threshold).double())
+    data, fresh = torch.tensor([[0.0], [1.0]]), torch.tensor([[0.25], [0.25], [0.25]])
+    assert copies(fresh, data, fresh).tolist() == [0, 0, 0]  # all on it
+    assert copies([[0.2], [0.4]], data, fresh).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_a_collapse_time_is_found_by_fewer_points_than_coordinates(n):
+    """In many dimensions the information of each is sharp.
+
+    Their own covariance has n - 1 directions: the search must not end where those collapse.
+    """
+    variances, N = np.ones(400), 1e12
+    law, wanted = LinearManifold(variances), theory.collapse_time(np.ones(400), 1e12)
+    found = measured_collapse_time(law.sample(n, seed=0), law, N, seed=1)
+    assert 0 < found.error < 0.2 * found.t
+    if n == 2:  # the scatter of two is no measure of an error
+        assert found.t == pytest.approx(wanted, rel=0.4)
+    else:
+        assert found.t == pytest.approx(wanted, abs=4 * found.error)
+    with pytest.raises(ValueError, match="y has 1 points"):
+        measured_collapse_time(law.sample(1, seed=0), law, N, seed=1)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_effective_number_of_data_is_from_1_to_all(dtype):
+    """Exactly, also where rounding is all that could take it outside."""
+    D = Empirical(gaussian(1_000, 5, seed=0).to(dtype))
+    for t in (1e-2, 1e2, 1e4, 1e6):
+        assert 1 <= float(D.n_eff(D.data[:50], t).min())
+        assert float(D.n_eff(D.data[:50], t).max()) <= 1_000
