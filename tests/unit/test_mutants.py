@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from memolib import as_denoiser, spectra, theory
+from memolib import as_denoiser, normal_bundle_dimension, spectra, theory
 from memolib._softmax import Softmax
 from memolib.empirical import Empirical
 from memolib.manifolds import (
@@ -229,3 +229,25 @@ def test_the_effective_number_of_data_is_from_1_to_all(dtype):
     for t in (1e-2, 1e2, 1e4, 1e6):
         assert 1 <= float(D.n_eff(D.data[:50], t).min())
         assert float(D.n_eff(D.data[:50], t).max()) <= 1_000
+
+
+def test_a_direction_at_the_threshold_is_not_alive():
+    G = torch.diag(torch.tensor([0.75, 0.5, 0.25]))[None]
+    assert spectra.alive(G, torch.eye(3)).number.tolist() == [1]  # above 0.5 where nothing is said
+    assert spectra.alive(G, torch.eye(3), threshold=0.25).number.tolist() == [2]
+
+
+@pytest.mark.parametrize("d, copies", [(6, 256), (70, 280)])
+def test_the_gap_of_stacked_scores_is_of_as_many_copies_as_stated(d, copies):
+    """Between singular values; half of what is expected across a manifold is asked for."""
+    law = LinearManifold([1.0] * 2 + [0.0] * (d - 2))
+    x = law.sample(2, seed=0)
+    found = normal_bundle_dimension(law, x, 0.01, seed=1)
+    kept = spectra.normal_bundle(law, x, 0.01, copies=copies, seed=1)
+    steps = (1 - kept.clamp(0, 1)).sqrt().diff(dim=1)
+    assert torch.allclose(found.size, steps.amax(dim=1))
+    assert found.rank.tolist() == [2, 2]
+    least = (1 - (d / copies) ** 0.5) / 2
+    for t in (0.3, 0.6, 1.0, 2.0, 4.0, 8.0):  # there the gap closes
+        found = normal_bundle_dimension(law, x, t, seed=1)
+        assert torch.equal(found.rank > 0, found.size >= least), t
