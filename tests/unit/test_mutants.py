@@ -107,6 +107,8 @@ def test_exponents_of_half_precision_are_never_from_scalar_products(dtype):
     """However large t is."""
     softmax = Softmax(gaussian(8, 3, seed=0).to(dtype), None)
     assert softmax.rounds(softmax.data, 1e3) and softmax.data_alone_round(1e3)
+    for rows, exponents in softmax.carriers(softmax.data, 1e3):
+        assert exponents.dtype == torch.float64 and len(rows) == 8
 
 
 def test_variances_are_never_negative():
@@ -137,7 +139,7 @@ def test_the_profile_is_that_of_the_empirical_denoiser():
 )
 def test_a_profile_is_refused_where_rounding_passes_the_tolerance(dtype, tolerance):
     """Of exponents: eps times the largest square of the centred data, over 2t."""
-    y = torch.tensor([[3.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]]).to(dtype)
+    y = torch.tensor([[11.0, 4.0], [7.0, 4.0], [6.0, 4.0]]).to(dtype)  # 3, -1, -2 from 8
     lowest = 9 * torch.finfo(dtype).eps / (2 * tolerance)
     profile(y, [1.01 * lowest], seed=0)
     with pytest.raises(ValueError, match=r"t is .*values of"):
@@ -251,3 +253,92 @@ def test_the_gap_of_stacked_scores_is_of_as_many_copies_as_stated(d, copies):
     for t in (0.3, 0.6, 1.0, 2.0, 4.0, 8.0):  # there the gap closes
         found = normal_bundle_dimension(law, x, t, seed=1)
         assert torch.equal(found.rank > 0, found.size >= least), t
+
+
+@pytest.mark.parametrize("t", [0.5, 1e-9])
+@pytest.mark.parametrize("prior", [None, [0.2, 0.3, 0.5]])
+def test_logarithms_of_weights_have_derivatives_at_every_noise(t, prior):
+    """Of weight i it is ``(y_i - D)/t``, also where t is so small that differences are taken."""
+    y = torch.tensor([[1.0, 0.0], [0.0, 2.0], [-1.0, -1.0]], dtype=torch.float64)
+    D, apart = Empirical(y, prior), y[1] - y[0]
+    # Between the first two, off their middle by so little that both have weight.
+    x = ((y[0] + y[1]) / 2 + 0.3 * t * apart / apart.square().sum())[None]
+    wanted = D.log_weights(x, t)
+    x.requires_grad_()
+    logs = D.log_weights(x, t)
+    assert torch.allclose(logs.exp(), wanted.exp(), atol=1e-6)
+    assert 0.2 < float(logs[0, 0].exp().detach()) < 0.8
+    for k in range(2):
+        (slope,) = torch.autograd.grad(logs[0, k], x, retain_graph=True)
+        assert torch.allclose(t * slope, y[k] - D(x.detach(), t), atol=1e-6)
+
+
+def test_a_models_data_are_tried_within_its_schedule():
+    """Of which neither 1% of the data's variance is a step, nor anything above four times it."""
+    kept = np.linspace(0.9, 0.2, 20)
+    levels = np.log((1 - kept) / kept)
+
+    def noise_of(z, step):  # of unit Gaussian data, whose scaled noisy points are Gaussian too
+        t = math.exp(np.interp(step, np.arange(20), levels))
+        return z * math.sqrt(t / (1 + t))
+
+    data, convention = gaussian(200, 2, seed=0), {"time": "step", "schedule": kept}
+    D = as_denoiser(noise_of, predicts="noise", data=data, **convention)
+    assert torch.allclose(D(data, 0.7), data / 1.7)
+    with pytest.raises(ValueError, match="predicts='noise', time='step' would leave"):
+        as_denoiser(noise_of, predicts="data", data=data, **convention)
+    large = as_denoiser(noise_of, predicts="noise", data=data * 0.99, **convention)
+    with pytest.raises(ValueError, match=r"t is 5.0; allowed, on this schedule"):
+        large(data, 5.0)
+
+
+def test_a_model_that_cannot_be_remembered_is_tried_each_time():
+    class Unhashable:
+        __hash__ = None
+
+        def __call__(self, x, t):
+            return x / (1 + t)
+
+    x, model = gaussian(3, 2, seed=0), Unhashable()
+    for _ in range(2):
+        assert torch.allclose(as_denoiser(model)(x, 1.0), x / 2)
+
+
+@pytest.mark.parametrize("t", [0.5, 1e-9])
+def test_transforms_of_functions_give_what_the_fast_ways_give(t):
+    """Inside them points have no values to choose a way by."""
+    y = gaussian(12, 3, seed=0)
+    D, x = Empirical(y), y[:4] + 0.1 * t**0.5 * gaussian(4, 3, seed=1)
+    for method in (D.n_eff, D.jacobian, D.spectrum, D.variance, D.log_density, D):
+        inside = torch.func.vmap(lambda p, method=method: method(p[None], t)[0])(x)
+        assert torch.allclose(inside, method(x, t), rtol=1e-6, atol=1e-6), method
+
+
+def test_information_that_never_reaches_the_logarithm_of_n_is_refused():
+    """Of eight possible data it is ln 8 at most, whatever the noise."""
+
+    class EightPoints:
+        def log_density(self, x, t):
+            return Empirical(data).log_density(x, t)
+
+    data = gaussian(8, 2, seed=0)
+    y = data.repeat(50, 1)
+    with pytest.raises(ValueError, match="N is 100; allowed are numbers whose logarithm"):
+        measured_collapse_time(y, EightPoints(), 100, seed=0)
+    assert 0 < measured_collapse_time(y, EightPoints(), 3, seed=0).t < y.var(dim=0).sum()
+
+
+def test_a_basis_may_be_off_orthonormality_by_single_precision_only():
+    G, basis = torch.eye(3, dtype=torch.float64)[None], torch.eye(3, 2, dtype=torch.float64)
+    basis[1, 0] = 0.9e-4  # the two columns' scalar product
+    assert float(spectra.retention(G / 2, G, basis)) == pytest.approx(0.5)
+    basis[1, 0] = 1.1e-4
+    with pytest.raises(ValueError, match=r"basis is off orthonormality by 0.00011"):
+        spectra.retention(G / 2, G, basis)
+
+
+def test_dimensions_keep_no_graph():
+    """A number of directions has no derivative, and the gap's would keep all copies' graphs."""
+    x = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    found = normal_bundle_dimension(LinearManifold([1.0, 0.0, 0.0]), x, 0.01, seed=0)
+    assert not found.size.requires_grad
