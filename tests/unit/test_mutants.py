@@ -288,6 +288,8 @@ def test_a_models_data_are_tried_within_its_schedule():
     with pytest.raises(ValueError, match="predicts='noise', time='step' would leave"):
         as_denoiser(noise_of, predicts="data", data=data, **convention)
     large = as_denoiser(noise_of, predicts="noise", data=data * 0.99, **convention)
+    for t in np.exp(levels[[0, -1]]):  # the first and the last step belong to it
+        assert torch.allclose(large(data, t), data / (1 + t))
     with pytest.raises(ValueError, match=r"t is 5.0; allowed, on this schedule"):
         large(data, 5.0)
 
