@@ -254,7 +254,8 @@ def measured_collapse_time(
     def surplus(log_t: float) -> float:
         return nats(log_t).mean() - log_n
 
-    log_t = _fall(surplus, _gaussian_log_time(y, N))
+    start = _gaussian_log_time(y, N)
+    log_t = _fall(surplus, start, max(start, np.log(float(y.var(dim=0).sum()))) + 30)
     slope = (surplus(log_t + 0.1) - surplus(log_t - 0.1)) / 0.2
     error = nats(log_t).std(ddof=1) / len(y) ** 0.5
     if error > log_n / 5:
@@ -273,20 +274,21 @@ def _gaussian_log_time(y: torch.Tensor, N: float) -> float:
     return float(np.log(theory.collapse_time(np.linalg.eigvalsh(covariance).clip(min=0), N)))
 
 
-def _fall(surplus: Callable[[float], float], start: float) -> float:
-    """Find where a falling function passes 0; far below ``start`` where it never does.
+def _fall(surplus: Callable[[float], float], start: float, top: float) -> float:
+    """Find where a falling function passes 0; far below ``start``, or at ``top``, if it never does.
 
     Gaussian data collapse earlier than others of their covariance: from there we walk down first,
-    so that t is never much too small.
+    so that t is never much too small. The covariance of fewer points than coordinates is not all of
+    theirs, and may start us far below.
     """
     low = high = start
     while start - 30 < low and surplus(low) < 0:
         low -= 0.7
-    while high < start + 30 and surplus(high) > 0:
+    while high < top and surplus(high) > 0:
         high += 0.7
-    if start - 30 < low < high < start + 30:
+    if start - 30 < low < high < top:
         return brentq(surplus, low, high, xtol=1e-3)
-    return low
+    return low if surplus(low) < 0 else high
 
 
 class Profile(NamedTuple):

@@ -12,13 +12,12 @@ de Bortoli and Mezard, Nat. Commun. 15, 9957 (2024); the rest is derived in the 
 """
 
 from memolib.theory._shared import Estimate
-from memolib.theory.channel import dispersion, own_weight_normal
+from memolib.theory.channel import dispersion, index_information, own_weight_normal
 from memolib.theory.collapse import (
     collapse_time,
     collapse_time_at,
     condensed_participation,
     entropy_at,
-    index_information,
     information,
     information_density,
     local_collapse_time,

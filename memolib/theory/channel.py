@@ -88,3 +88,43 @@ def own_weight_normal(variances: ArrayLike, t: ArrayLike, N: float) -> FloatArra
     V = dispersion(variances, t)
     with np.errstate(all="ignore"):
         return finite(ndtr(excess / np.sqrt(V)), variances=variances, t=t, N=N)[()]
+
+
+def index_information(variances: ArrayLike, t: ArrayLike, N: float) -> FloatArray:
+    """Information of a noisy training point about which it was: ``ln N - E[entropy of weights]``.
+
+    The mean of ``min(i, ln N)``, the information density i taken as Gaussian with mean I and
+    variance ``V = sum u_k/(1+u_k)``: so ``min(I, ln N)``, rounded off over the width ``sqrt(V)``.
+
+    Args:
+        variances: shape (d,).
+        t: noise variance, above 0, any shape.
+        N: number of data points, 1 or more.
+
+    Returns:
+        Information in nats, from 0 to ``ln N``, shape of ``t``.
+
+    Raises:
+        ValueError: for other arguments.
+
+    Source:
+        This book.
+
+    Chapter:
+        ``diffusion/collapse``.
+
+    Example:
+        >>> from memolib import theory
+        >>> theory.index_information([1.0] * 24, [1e-9, 1e9], 100).round(4).tolist()  # ln N, 0
+        [4.6052, 0.0]
+    """
+    t = check_noise(t)
+    log_n = np.log(check_size(N))
+    nats = np.asarray(information(variances, t))
+    with np.errstate(all="ignore"):
+        width = np.sqrt(dispersion(variances, t))
+        beyond = (nats - log_n) / width
+        rounding = width * np.exp(-(beyond**2) / 2) / np.sqrt(2 * np.pi)
+        mean = log_n + (nats - log_n) * ndtr(-beyond) - rounding
+    sharp = np.minimum(nats, log_n)
+    return np.where(width > 0, np.clip(mean, 0, sharp), sharp)[()]

@@ -1,7 +1,7 @@
 """When the data points seen from x condense: information, collapse times, own weight."""
 
 import numpy as np
-from scipy.special import expit, ndtr
+from scipy.special import expit
 
 from memolib._validate import ArrayLike, broadcast_shape, count, finite, real_array
 from memolib.theory._shared import (
@@ -319,44 +319,3 @@ def own_weight(
     density = information_density(y, xi, variances, t)
     N = check_size(N)
     return np.ones_like(density) if N == 1 else expit(density - np.log(N - 1))
-
-
-def index_information(variances: ArrayLike, t: ArrayLike, N: float) -> FloatArray:
-    """Information of a noisy training point about its number: ``ln N - E[entropy of the weights]``.
-
-    The mean of ``min(i, ln N)``, the information density i taken as Gaussian with mean I and
-    variance ``V = sum u_k/(1+u_k)``: so ``min(I, ln N)``, rounded off over the width ``sqrt(V)``.
-
-    Args:
-        variances: shape (d,).
-        t: noise variance, above 0, any shape.
-        N: number of data points, 1 or more.
-
-    Returns:
-        Information in nats, from 0 to ``ln N``, shape of ``t``.
-
-    Raises:
-        ValueError: for other arguments.
-
-    Source:
-        This book.
-
-    Chapter:
-        ``diffusion/collapse``.
-
-    Example:
-        >>> from memolib import theory
-        >>> theory.index_information([1.0] * 24, [1e-9, 1e9], 100).round(4).tolist()  # ln N, 0
-        [4.6052, 0.0]
-    """
-    s2 = check_variances(variances)
-    t = check_noise(t)
-    log_n = np.log(check_size(N))
-    nats = np.asarray(information(s2, t))
-    with np.errstate(all="ignore"):
-        width = np.sqrt(share(s2, t.reshape(-1, 1)).sum(axis=-1)).reshape(t.shape)
-        beyond = (nats - log_n) / width
-        rounding = width * np.exp(-(beyond**2) / 2) / np.sqrt(2 * np.pi)
-        mean = log_n + (nats - log_n) * ndtr(-beyond) - rounding
-    sharp = np.minimum(nats, log_n)
-    return np.where(width > 0, np.clip(mean, 0, sharp), sharp)[()]

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from memolib import as_denoiser, normal_bundle_dimension, spectra
+from memolib import as_denoiser, normal_bundle_dimension, spectra, theory
 from memolib._softmax import Softmax
 from memolib.empirical import Empirical
 from memolib.manifolds import (
@@ -326,3 +326,21 @@ def test_dimensions_keep_no_graph():
     x = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     found = normal_bundle_dimension(LinearManifold([1.0, 0.0, 0.0]), x, 0.01, seed=0)
     assert not found.size.requires_grad
+
+
+@pytest.mark.parametrize("n", [2, 10])
+def test_a_collapse_time_is_found_by_fewer_points_than_coordinates(n):
+    """In many dimensions the information of each is sharp.
+
+    Their own covariance has n - 1 directions: the search must not end where those collapse.
+    """
+    variances, N = np.ones(400), 1e12
+    law, wanted = LinearManifold(variances), theory.collapse_time(variances, N)
+    found = measured_collapse_time(law.sample(n, seed=0), law, N, seed=1)
+    assert 0 < found.error < 0.2 * found.t
+    if n == 2:  # the scatter of two is no measure of an error
+        assert found.t == pytest.approx(wanted, rel=0.4)
+    else:
+        assert found.t == pytest.approx(wanted, abs=4 * found.error)
+    with pytest.raises(ValueError, match="y has 1 points"):
+        measured_collapse_time(law.sample(1, seed=0), law, N, seed=1)
