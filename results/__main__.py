@@ -1,9 +1,10 @@
 """What is stored, and whether it holds: ``python -m results [status | verify | make] ...``.
 
-status [NAME ...]             every experiment: what exists, what made it, what it costs to make
-again verify [NAME ...] [--all]     call the witness of what is suspect (--all: of everything), and
-stamp what agrees make NAME [KEY=VALUE ...]     make what is missing, damaged or stale (--again:
-everything), by configuration
+status [NAME ...]          what exists, what made it, and what it costs to make again
+verify [NAME ...]          call the witness of what is suspect (--all: of everything), and stamp
+                           what agrees
+make NAME [KEY=VALUE ...]  make what is missing, damaged or stale (--again: everything), by
+                           configuration
 
 The notebooks of the book are the experiment ``notebooks``.
 """
@@ -19,9 +20,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # fastest for networks this small; before torch is imported
+# fastest for networks this small; before torch is imported
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parent
 KINDS = "fresh", "suspect", "stale", "damaged", "missing"

@@ -14,10 +14,11 @@ from memolib.training import WINDOWS, Trained, train
 from results._stored import Experiment, Leaves, save_arrays
 from results.image_networks import TIMES, from_weights, generated, grey, spectra
 
+# by seed
 SIZES = {
     0: (50, 100, 200, 500, 1_000, 2_000, 5_000, 20_000),
     1: (50, 100, 200, 500, 1_000, 2_000),
-}  # by seed
+}
 STEPS, BATCH, MADE = 8_000, 32, 200
 
 

@@ -21,11 +21,12 @@ from results._stored import Experiment, Leaves, save_arrays
 from results.image_networks import grey
 
 SIGMA = 0.1  # of the answer that smooths
+# keeps the first training image too, for pages that look from there
 SHOWN = {
     "name": "mnist",
     "N": 50,
     "seed": 0,
-}  # keeps the first training image too, for pages that look from there
+}
 COMPONENTS = 10, 20, 40
 K = 20  # components of hybrids, and of the partial copies that are kept
 

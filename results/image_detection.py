@@ -31,13 +31,11 @@ SIZES = {
     "mnist": (50, 100, 200, 500, 1_000, 2_000, 5_000, 60_000),
     "fashion_mnist": (50, 100, 500, 1_000, 5_000),
 }
-COUNTED = {
-    "mnist": (50, 200, 1_000, 60_000)
-}  # with normal bundles, which take 3,136 answers a point
+# with normal bundles, which take 3,136 answers a point
+COUNTED = {"mnist": (50, 200, 1_000, 60_000)}
 MADE = {"mnist": (100, 200), "fashion_mnist": (50,)}  # networks that make copies and others
-FRESH = slice(
-    10_000, 10_100
-)  # of the same shuffled images, and unseen by the networks of 5,000 and fewer
+# of the same shuffled images, and unseen by the networks of 5,000 and fewer
+FRESH = slice(10_000, 10_100)
 REFERENCE = "mnist", 60_000
 SIGMAS, SEEN, PROBES, DRAWS = (0.1, 0.2, 0.4, 0.8), 100, 8, 4
 

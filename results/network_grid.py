@@ -177,9 +177,8 @@ def run(width: int) -> dict:
 
 def witness(width: int) -> list[Leaves]:
     """How networks of few points and two seeds begin: 500 steps, of the narrowest 4,000."""
-    sizes = (
-        SIZES[:2] if width <= 128 else SIZES[1:3]
-    )  # in wide networks of ten points rounding grows fastest
+    # in wide networks of ten points rounding grows fastest
+    sizes = SIZES[:2] if width <= 128 else SIZES[1:3]
     members = [(seed, N) for seed in SEEDS[:2] for N in sizes]
     made = trained(width, members, 4_000 if width == min(WIDTHS) else 500)
     found = measured(made, members)
@@ -189,12 +188,13 @@ def witness(width: int) -> list[Leaves]:
     losses = {
         f"{seed} {N}": {0: loss} for (seed, N), loss in zip(members, made.losses[0], strict=True)
     }
+    # rounding, after as many steps
     grown = {
         500: 0.1 if width == 512 else 0.002,
         1_000: 0.005,
         2_000: 0.01,
         4_000: 0.02,
-    }  # rounding, after as many steps
+    }
     leaves = [Leaves({"losses": losses}, tolerance=0.002, beginning=True)]
     for mark in made.snapshots:
         some = {name: values for name, values in found.items() if name.endswith(f" {mark}")}

@@ -162,9 +162,8 @@ def open_chapter(browser, lab):
 
     def open_chapter(path):
         name = path.relative_to(ROOT).as_posix()
-        open_notebook(
-            page, f"{lab}/lab/tree/{name}?reset", name
-        )  # alone: JupyterLab would open all earlier ones
+        # alone: JupyterLab would open all earlier ones
+        open_notebook(page, f"{lab}/lab/tree/{name}?reset", name)
         return page
 
     yield open_chapter
@@ -187,9 +186,8 @@ def test_chapter_opens_in_jupyterlab(open_chapter, path):
         assert "```" not in cell.inner_text(), cells[index]["source"][:200]
 
 
-RUN = [
-    path for path in chapters() if path.stem in ("random_energy_model", "training")
-]  # of NumPy, of torch
+# of NumPy, of torch
+RUN = [path for path in chapters() if path.stem in ("random_energy_model", "training")]
 
 
 @pytest.mark.parametrize("path", RUN, ids=lambda p: p.stem)
@@ -210,6 +208,5 @@ def test_chapter_runs_and_moves_in_jupyterlab(open_chapter, path):
         seconds = slider_seconds(page, shown(page, index, ".noUi-handle"))
         median = statistics.median(seconds)
         print(f"{path.stem}, cell {index}: slider to picture, median {median:.3f} s, {seconds}")
-        assert (
-            statistics.median(seconds) <= 1
-        )  # of a machine that does other things beside; nbval holds the budget
+        # of a machine that does other things beside; nbval holds the budget
+        assert statistics.median(seconds) <= 1

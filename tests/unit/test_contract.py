@@ -360,9 +360,8 @@ def test_every_law_and_every_class_of_denoiser_is_in_the_table():
     public = {cls for cls in below(Denoiser) if cls.__module__.startswith("memolib.")}
     abstract = {Denoiser, Empirical.__mro__[1]}
     there = {type(make()) for make in DENOISERS.values()}
-    assert {cls.__name__ for cls in public - abstract - there} <= {
-        "Sharded"
-    }  # needs a cluster: test_scale
+    # needs a cluster: test_scale
+    assert {cls.__name__ for cls in public - abstract - there} <= {"Sharded"}
 
 
 def test_rotated_laws_answer_rotated_points():

@@ -45,9 +45,8 @@ def test_repeated_data_count_once():
     )
     assert copies(x[:2], twice, gaussian(500, 4, seed=2)).all()
     middle = (data[:1] + data[1:2]) / 2
-    assert float(nearest_ratio(middle, data[:2])) == pytest.approx(
-        1
-    )  # a tie of two different data stays one
+    # a tie of two different data stays one
+    assert float(nearest_ratio(middle, data[:2])) == pytest.approx(1)
     for bad in (data[:1], data[:1].expand(3, -1)):
         with pytest.raises(ValueError, match=r"data has \d points, all equal"):
             nearest_ratio(x, bad)

@@ -183,9 +183,8 @@ def test_tangent_spaces_of_the_sphere():
     tangent = law.tangent(y)
     assert tangent.basis.shape == (200_000, 5, 3)
     assert torch.einsum("nd,ndm->nm", y, tangent.basis).abs().max() < 1e-7
-    share = torch.exp(-tangent.log_density) / (
-        2 * np.pi**2
-    )  # the unit sphere in four dimensions has area 2 pi^2
+    # the unit sphere in four dimensions has area 2 pi^2
+    share = torch.exp(-tangent.log_density) / (2 * np.pi**2)
     assert abs(float(share.mean()) - 1) < 5 * float(share.std()) / len(y) ** 0.5 < 0.03
     uniform = SphereManifold(np.ones(6)).tangent(
         y[:3, [0, 1, 2, 3, 4, 4]] * 0 + torch.eye(6, dtype=torch.float64)[:3]
@@ -195,9 +194,8 @@ def test_tangent_spaces_of_the_sphere():
         uniform.log_density.exp(), torch.full((3,), 1 / np.pi**3, dtype=torch.float64)
     )
     t = 1e-3
-    expected = tangent.log_density[:50] - np.log(
-        2 * np.pi * t
-    )  # two directions across: along y, and the empty one
+    # two directions across: along y, and the empty one
+    expected = tangent.log_density[:50] - np.log(2 * np.pi * t)
     assert (law.log_density(y[:50], t) - expected).abs().median() < 0.02
 
 

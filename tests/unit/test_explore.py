@@ -122,9 +122,8 @@ def test_an_error_of_draw_stands_in_the_sentences_place(monkeypatch):
         assert text.startswith(
             "No figure for start a = 1, end b (units) = 3,000: ZeroDivisionError: "
         )
-        assert (
-            "in fails_at_three_thousand" in text and "memolib/explore.py" not in text
-        )  # its line, not ours
+        # its line, not ours
+        assert "in fails_at_three_thousand" in text and "memolib/explore.py" not in text
         assert picture.layout.visibility == "hidden"
         sliders[1].value = 20
         assert sentence.value == good and picture.layout.visibility == "visible"

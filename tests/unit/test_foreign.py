@@ -112,9 +112,8 @@ class PlainAttention(Attention):
         return self.out(w @ h)[:, :, 0] / (1 + t)
 
 
-ABAR = np.linspace(
-    0.999, 0.05, 200
-)  # a variance-preserving schedule; t = (1 - ABAR)/ABAR from .001 to 19
+# a variance-preserving schedule; t = (1 - ABAR)/ABAR from .001 to 19
+ABAR = np.linspace(0.999, 0.05, 200)
 TIMES = (1 - ABAR) / ABAR
 
 

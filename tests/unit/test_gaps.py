@@ -78,11 +78,12 @@ def test_largest_gap():
     law = LinearManifold(np.r_[np.full(3, 1.0), np.full(4, 0.01), np.zeros(5)])
     x = torch.zeros(1, 12, dtype=torch.float64)
     found = {t: spectra.largest_gap(spectra.spectrum(law, x, t)) for t in (100.0, 0.1, 1e-4)}
+    # none, the large ones, all
     assert [int(found[t].rank[0]) for t in (100.0, 0.1, 1e-4)] == [
         0,
         3,
         7,
-    ]  # none, the large ones, all
+    ]
     assert float(found[0.1].size[0]) == pytest.approx(1 / 1.1 - 0.01 / 0.11)
     for call, message in (
         (lambda: spectra.largest_gap(np.zeros((2, 1))), "eigenvalues is not falling"),

@@ -59,9 +59,8 @@ def test_products_count_what_they_cost():
         calls += 1
         return x * torch.linspace(0, 1, x.shape[1]).to(x)
 
-    spectra.leading(
-        counted, gaussian(1, 400, seed=2), 1.0, 1, blocks=1, seed=1
-    )  # with the trials of a new model
+    # with the trials of a new model
+    spectra.leading(counted, gaussian(1, 400, seed=2), 1.0, 1, blocks=1, seed=1)
     calls = 0
     spectra.leading(counted, gaussian(2, 400, seed=0), 1.0, 10, seed=1)
     assert calls <= 8  # one for each block of products, with the Jacobian and with its transpose

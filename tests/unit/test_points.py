@@ -22,9 +22,8 @@ def test_kinds_of_point():
     assert torch.allclose(
         C.var(dim=0), torch.tensor([1.25, 0.34, 0.25], dtype=torch.float64), rtol=0.1
     )
-    assert (
-        abs(torch.corrcoef(torch.stack([C[:, 0], data[:, 0]]))[0, 1]) < 0.1
-    )  # fresh: knows nothing of the data
+    # fresh: knows nothing of the data
+    assert abs(torch.corrcoef(torch.stack([C[:, 0], data[:, 0]]))[0, 1]) < 0.1
     assert (
         torch.equal(A, points_of_kind("A", data, 0.25, 2_000, seed=1))
         and len(points_of_kind("A", data, 0.25, 5)) == 5

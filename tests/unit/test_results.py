@@ -27,9 +27,8 @@ def test_every_result_is_there_and_holds(name):
     lands."""
     stored = experiment(name)
     states = {str(c): stored.state(c) for c in stored.configurations}
-    other = [
-        f"changed: {name}" for name in _stored.DATA_SETS
-    ]  # somebody may have another selection of photographs
+    # somebody may have another selection of photographs
+    other = [f"changed: {name}" for name in _stored.DATA_SETS]
     open_ = {
         c: state for c, state in states.items() if state.name != "fresh" and state.why not in other
     }
@@ -127,9 +126,8 @@ def test_results_follow_their_code(house):
     module.write_text(right.replace(line, "return np.sqrt(3 * np.log(N))"))
     said = results(house, "verify", "toy", code=1)
     assert "toy N=2: stale, beta 0" in said and "python -m results make toy N=2" in said
-    assert "stale, beta 0" in results(
-        house, "status", "toy"
-    )  # until it is made again, or the code is right
+    # until it is made again, or the code is right
+    assert "stale, beta 0" in results(house, "status", "toy")
     module.write_text(right)
     results(house, "verify", "toy")
     toy = house / "results" / "toy.py"

@@ -131,9 +131,8 @@ def test_profile_limits_and_invariances():
     scaled = profile(7 * y + 2, 49 * times, seed=1)
     assert torch.allclose(scaled.log_odds, profile(y, times, seed=1).log_odds, atol=1e-8)
     twins = profile(torch.cat([y[:10], y[:10]]), [1e-4], seed=2)
-    assert torch.allclose(
-        twins.log_odds, torch.zeros(1, 20).double(), atol=1e-9
-    )  # each point and its twin
+    # each point and its twin
+    assert torch.allclose(twins.log_odds, torch.zeros(1, 20).double(), atol=1e-9)
     assert torch.allclose(twins.participation, torch.full((1, 20), 0.5).double())
 
 
@@ -196,9 +195,8 @@ def test_shards_on_two_processes_give_the_same_numbers(cluster, third_shard, t, 
         assert torch.allclose(
             spectra.spectrum(shards, x[:3], t), whole.spectrum(x[:3], t), rtol=0, atol=1e-10
         )
-        held = shards._client.who_has(
-            shards._shards
-        )  # each shard on one worker, and both workers hold some
+        # each shard on one worker, and both workers hold some
+        held = shards._client.who_has(shards._shards)
         assert (
             sorted(map(len, held.values())) == [1, 1, 1]
             and len({w for some in held.values() for w in some}) == 2

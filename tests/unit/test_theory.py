@@ -49,9 +49,8 @@ def test_collapse_time_limits():
     assert (
         small == pytest.approx(1e-200 * usual) and theory.collapse_time_at([0.0], [1.0], 1e300) == 0
     )
-    assert theory.law_limit([1.0], 1e80) == pytest.approx(
-        np.exp(0.5) * 1e-160, rel=1e-6
-    )  # u(1+u)/(1+2u)^2 -> 1/4
+    # u(1+u)/(1+2u)^2 -> 1/4
+    assert theory.law_limit([1.0], 1e80) == pytest.approx(np.exp(0.5) * 1e-160, rel=1e-6)
     times = [theory.collapse_time(EXAMPLE, N) for N in (2, 10, 1e3, 1e6, 1e12)]
     assert (np.diff(times) < 0).all()
 
@@ -391,9 +390,8 @@ def test_extreme_scales():
     assert theory.information([1e300], 1e-300) == pytest.approx(300 * np.log(10))
     assert theory.information([1.7e308] * 2, 1.7e308) == pytest.approx(np.log(2))
     assert theory.condensed_participation(np.zeros(3), s2, 1e-300, 100) == 1
-    assert (
-        theory.condensed_participation([0.0, 0.0, 1e300], s2, 1e-300, 100) == 1
-    )  # off the manifold: no matter
+    # off the manifold: no matter
+    assert theory.condensed_participation([0.0, 0.0, 1e300], s2, 1e-300, 100) == 1
     assert theory.condensed_participation([1e300, 0, 0], s2, 1e-300, 100) == 1
     far = theory.collapse_time_at([1e160, 0, 0], s2, 100)  # x^2 s^2/(2 t^2) = ln N
     assert far == pytest.approx(1e160 / np.sqrt(2 * np.log(100)), rel=1e-9)
@@ -487,9 +485,8 @@ def test_information_of_a_mixture():
     ).T
     information = entropy - np.log(2 * np.pi * np.e * t) / 2
     assert abs(values.mean() - information) < 4 * errors.mean() / np.sqrt(400)
-    assert errors.mean() == pytest.approx(
-        values.std(ddof=1), rel=0.15
-    )  # the quoted error is the scatter
+    # the quoted error is the scatter
+    assert errors.mean() == pytest.approx(values.std(ddof=1), rel=0.15)
     default = theory.mixture_information(*mixture, seed=0)[1]
     assert default == pytest.approx(errors.mean() / np.sqrt(20), rel=0.1)  # of 20,000 points
 

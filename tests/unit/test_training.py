@@ -126,9 +126,8 @@ def test_derivatives(network):
     assert sampling.flow_log_density(D, x, 0.1, 9.0, steps=2).isfinite().all()
 
 
-@pytest.mark.parametrize(
-    "together", [1, 2 * 64 * 7, 2 * 64 * 64, 10**9]
-)  # 1 direction, 7 (64 = 9 x 7 + 1), all
+# 1 direction, 7 (64 = 9 x 7 + 1), all
+@pytest.mark.parametrize("together", [1, 2 * 64 * 7, 2 * 64 * 64, 10**9])
 @pytest.mark.parametrize(
     "network", [ResidualMLP(64, width=16), UNet(8, 1, width=8)], ids=["mlp", "unet"]
 )
@@ -242,9 +241,8 @@ def test_noise_levels_are_log_uniform():
     draw = draws(_steps.Member(LAW.sample(512, seed=0).float(), 0, (1e-4, 1.0)))
     rows, t, noise, rates = draw(0)
     assert torch.allclose(t[0].log10().sort().values, torch.linspace(-4, 0, 512), atol=4 / 500)
-    assert (
-        noise.std() == pytest.approx(1, abs=0.06) and 300 < len(rows.unique()) < 350
-    )  # 512 (1 - 1/e) = 324
+    # 512 (1 - 1/e) = 324
+    assert noise.std() == pytest.approx(1, abs=0.06) and 300 < len(rows.unique()) < 350
     again = [draw(step)[1] for step in (63, 64, 0)]
     assert not torch.equal(again[0], again[1]) and torch.equal(again[2], t) and rates == 0
 
@@ -257,13 +255,11 @@ def test_a_members_numbers_are_its_own():
     for step in (0, 70):
         ours, theirs, together = one(step), two(step), both(step)
         assert not any(torch.equal(a, b) for a, b in zip(ours[:3], theirs[:3], strict=True))
-        assert torch.equal(
-            together[0], torch.cat([ours[0], 512 + theirs[0]])
-        )  # the second's points come after
+        # the second's points come after
+        assert torch.equal(together[0], torch.cat([ours[0], 512 + theirs[0]]))
         assert torch.equal(together[1], torch.cat([ours[1], theirs[1]]))
-        assert torch.equal(
-            together[2], torch.cat([theirs[2], ours[2]])
-        )  # noise is in the order of the seeds
+        # noise is in the order of the seeds
+        assert torch.equal(together[2], torch.cat([theirs[2], ours[2]]))
     for data_seed in ([0], [1]):
         fresh = np.random.default_rng(data_seed).integers(512, size=(64, 1, 512))
         assert (one.block(0)[0].numpy() == fresh).mean() < 0.01
@@ -565,9 +561,8 @@ def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     assert (
         order == ["fsync", "replace"] and torch.equal(tensors["v"], old["v"]) and note == {"n": 1}
     )
-    assert [p.name for p in tmp_path.iterdir()] == [
-        "a.safetensors"
-    ]  # and nothing is left lying about
+    # and nothing is left lying about
+    assert [p.name for p in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_two_writers_do_not_meet(tmp_path):
