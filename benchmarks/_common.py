@@ -12,7 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from memolib import results
 from memolib._files import write_text
+from memolib.checkpoints import load
+from memolib.networks import NetworkDenoiser
 
 RESULTS = Path(__file__).resolve().parent.parent / "results" / "benchmarks"
 
@@ -38,6 +41,14 @@ def megabytes(run: Callable) -> float:
     except (OSError, AttributeError, TypeError):
         return float("nan")
     return (int(peak) - int(before)) / 1024
+
+
+def stored_unet() -> tuple[NetworkDenoiser, torch.Tensor]:
+    """The stored U-Net of 5,000 images of MNIST, and an image that it generated, shape (1, 784)."""
+    place = {"name": "mnist", "N": 5_000, "seed": 0}
+    with np.load(results.file("image_networks", ".npz", **place)) as arrays:
+        image = torch.from_numpy(arrays["images"][:1] / 255).float()
+    return load(results.file("image_networks", ".safetensors", **place)), image
 
 
 def exponent(sizes: list[float], times: list[float]) -> tuple[float, float]:

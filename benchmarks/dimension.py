@@ -14,16 +14,14 @@ import time
 
 import numpy as np
 import torch
-from _common import RESULTS, megabytes, seconds, table, write
+from _common import megabytes, seconds, stored_unet, table, write
 
-from memolib import checkpoints
 from memolib.dimension import effective, flipd, normal_bundle_dimension
 from memolib.empirical import Empirical
 from memolib.manifolds import LinearManifold, random_rotation
 from memolib.points import gaussian
 
 N, PIXELS, COPIES, PROBES = 5_000, 784, 4 * 784, 100
-UNET = RESULTS.parent / "image_networks" / "mnist-5000-0"
 
 
 def plain_flipd(denoise, x: torch.Tensor, t: float) -> torch.Tensor:
@@ -104,8 +102,8 @@ def main() -> None:
         y[:1],
         3.0,
     )
-    unet = checkpoints.load(f"{UNET}.safetensors")
-    network = unet, unet, torch.from_numpy(np.load(f"{UNET}.npz")["images"][:1] / 255).float(), 0.3
+    unet, image = stored_unet()
+    network = unet, unet, image, 0.3
     for title, case in (("empirical denoiser, 5,000 points", empirical), ("U-Net", network)):
         tables[f"{title}, one point, d = {PIXELS}, t = {case[-1]:g}"] = rows = speed(*case)
         table(title, rows)

@@ -15,10 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from _common import RESULTS, megabytes, seconds, table, write
+from _common import megabytes, seconds, stored_unet, table, write
 
 from memolib import spectra
-from memolib.checkpoints import load
 from memolib.networks import NetworkDenoiser, ResidualMLP, UNet
 from memolib.points import add_noise, gaussian
 from memolib.training import train
@@ -42,7 +41,7 @@ def networks() -> dict[str, NetworkDenoiser]:
         "ResidualMLP(784, width=256)": train(
             small, ResidualMLP(784, width=256), steps=200, batch=64
         ).denoisers[0],
-        "UNet(28, 1)": load(RESULTS.parent / "image_networks" / "mnist-5000-0.safetensors"),
+        "UNet(28, 1)": stored_unet()[0],
         "ResidualMLP(3072, width=256)": train(
             large, ResidualMLP(3_072, width=256), steps=200, batch=64
         ).denoisers[0],

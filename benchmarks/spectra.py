@@ -24,14 +24,18 @@ TIMES = 0.1, 0.5, 1.0, 1.3, 2.0, 3.0, 5.0, 20.0
 
 
 def by_covariance(y: torch.Tensor, x: torch.Tensor, t: float) -> torch.Tensor:
-    """Eigenvalues of the weighted covariance over t, one product of matrices a point."""
+    """Eigenvalues of the weighted covariance over t, one product of matrices a point.
+
+    In double precision, as the routine fails on nearly singular matrices of single precision.
+    """
     weights = torch.softmax((x @ y.T - (y**2).sum(dim=1) / 2) / t, dim=1)
 
     def spectrum(w: torch.Tensor) -> torch.Tensor:
         carry = w > 0
         points, w = y[carry], w[carry]
         spread = points - w @ points
-        return torch.linalg.eigvalsh((spread * w[:, None]).T @ spread / t).flip(0)
+        covariance = (spread * w[:, None]).T @ spread / t
+        return torch.linalg.eigvalsh(covariance.double()).flip(0)
 
     return torch.stack([spectrum(w) for w in weights])
 
