@@ -98,15 +98,17 @@ def read(path: str | os.PathLike) -> tuple[dict[str, torch.Tensor], dict[str, An
     return tensors, json.loads(text)
 
 
-def save(path: str | os.PathLike, denoiser: NetworkDenoiser) -> None:
+def save(path: str | os.PathLike, denoiser: NetworkDenoiser, *, half: bool = False) -> None:
     """Write a denoiser: its architecture, preconditioning and parameters.
 
     Args:
         path: of the file, by custom ``.safetensors``.
         denoiser: with one of memolib's networks: another one's file could not be opened again.
+        half: whether to keep parameters in half precision, 11 bits, in half the space; they are
+            opened in single precision again.
 
     Raises:
-        ValueError: for a denoiser with another network.
+        ValueError: for a denoiser with another network, or parameters too large for ``half``.
         OSError: where the file cannot be written, by its name.
 
     Chapter:
@@ -128,7 +130,16 @@ def save(path: str | os.PathLike, denoiser: NetworkDenoiser) -> None:
         allowed = ", ".join(NETWORKS)
         raise ValueError(f"denoiser has the network {denoiser.network!r}; allowed are {allowed}")
     note = {"network": denoiser.network.config, "data_std": denoiser.data_std}
-    write(path, denoiser.state_dict(), note)
+    tensors = denoiser.state_dict()
+    if half:
+        for name, parameter in denoiser.named_parameters():
+            tensors[name] = parameter.half()
+            if not tensors[name].isfinite().all():
+                raise ValueError(
+                    f"half is True and {name} reaches {float(parameter.abs().max()):.3g}; "
+                    "allowed, in half precision, are parameters up to 65504"
+                )
+    write(path, tensors, note)
 
 
 def load(path: str | os.PathLike) -> NetworkDenoiser:

@@ -27,7 +27,7 @@ from memolib._validate import count, real
 from memolib.networks import NETWORKS, NetworkDenoiser, preconditioning
 
 WINDOWS = 200  # averages that a loss curve is thinned to
-DIVERGED = 1e3  # a loss that no run comes back from: that of F = 0 is 1
+DIVERGED = 1e8  # that of F = 0 is 1; wide networks came back from 2e4 in their warm-up
 WARM_UP = 200  # steps
 BETAS = (0.9, 0.99)  # of Adam's two moments
 
@@ -359,7 +359,7 @@ class _Run:
                 bar.update()
 
     def check(self, losses: torch.Tensor) -> None:
-        """Refuse to go on from losses that no run comes back from."""
+        """Refuse to go on from losses that are not finite, or so large that no run comes back."""
         if not (losses < DIVERGED).all():
             raise ValueError(
                 f"rate is {self.rate:g}: at step {self.done:,} the loss is "

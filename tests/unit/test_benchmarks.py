@@ -54,4 +54,6 @@ def test_the_plain_readings_are_those_of_memolib(benchmark):
     x = add_noise(y[:1], 0.3, seed=4)
     found = plain.plain_flipd(D, x, 0.3)
     trace = spectra.jacobian(D, x, 0.3).diagonal(dim1=1, dim2=2).sum()
-    assert float(found) == pytest.approx(float(trace + ((D(x, 0.3) - x) ** 2).sum() / 0.3), rel=1e-9)
+    assert float(found) == pytest.approx(
+        float(trace + ((D(x, 0.3) - x) ** 2).sum() / 0.3), rel=1e-9
+    )

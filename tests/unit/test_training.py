@@ -544,6 +544,27 @@ def test_a_saved_denoiser_is_the_same(tmp_path):
         assert torch.equal(D(x, 0.1), again(x, 0.1)) and again.network.config == network.config
 
 
+def test_half_precision_takes_half_the_space_and_answers_alike(tmp_path):
+    D = random_denoiser(UNet(8, 1, width=32))
+    for half in (False, True):
+        checkpoints.save(tmp_path / f"{half}.safetensors", D, half=half)
+    sizes = [(tmp_path / f"{half}.safetensors").stat().st_size for half in (True, False)]
+    assert sizes[0] < 0.53 * sizes[1]
+    again = checkpoints.load(tmp_path / "True.safetensors")
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    x = gaussian(3, D.d, seed=0)
+    moved = (D(x, 0.1) - again(x, 0.1)).norm() / (D(x, 0.1) - x).norm()
+    assert 0 < float(moved) < 2e-3  # 11 bits are 5e-4 of a parameter
+
+
+def test_parameters_beyond_half_precision_are_refused(tmp_path):
+    D = random_denoiser(ResidualMLP(4, width=8))
+    D.network.outlet.bias.data[0] = 1e5
+    with pytest.raises(ValueError, match="reaches 1e"):
+        checkpoints.save(tmp_path / "a.safetensors", D, half=True)
+    assert not list(tmp_path.iterdir())
+
+
 def test_writing_is_all_or_nothing(tmp_path, monkeypatch):
     path, old = tmp_path / "a.safetensors", {"v": torch.ones(3)}
     checkpoints.write(path, old, {"n": 1})
@@ -774,6 +795,13 @@ def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path):
         for path in kept:
             assert all(tensor.isfinite().all() for tensor in checkpoints.read(path)[0].values())
             path.unlink()
+
+
+def test_a_loss_that_comes_back_is_let_go_on():
+    """In its warm-up a wide network of many coordinates overshoots by thousands, and comes back."""
+    y = torch.sigmoid(gaussian(200, 15, seed=0) @ gaussian(15, 3_072, seed=1) / 2).float()
+    run = train(y, ResidualMLP(3_072, width=256), steps=200, stop=60, batch=64)
+    assert float(run.losses.max()) > 100 > float(run.losses[-1, 0])
 
 
 def test_data_far_from_the_origin_are_trained_on_as_if_they_were_near():
