@@ -46,7 +46,7 @@ def run(N: int, seed: int) -> dict:
     place = {"N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
-    checkpoints.save(STORED.path(place, ".safetensors"), D, half=True)
+    checkpoints.save(STORED.path(place, ".safetensors"), D)
     ends = generated(D, y, seed, MADE)
     near = y[torch.cdist(ends[:6], y).argmin(dim=1)]
     save_arrays(STORED.path(place, ".npz"), images=grey(ends), nearest=grey(near))

@@ -85,7 +85,7 @@ def run(name: str, N: int, seed: int) -> dict:
     place = {"name": name, "N": N, "seed": seed}
     made = trained(y, seed, STEPS)
     D = made.denoisers[0]
-    checkpoints.save(STORED.path(place, ".safetensors"), D.cpu(), half=True)
+    checkpoints.save(STORED.path(place, ".safetensors"), D.cpu())
     D = D.to(DEVICE)
     ends = generated(D, y, seed, MADE)
     save_arrays(STORED.path(place, ".npz"), images=grey(ends[:KEPT]))
