@@ -20,6 +20,7 @@ from memolib.exercises import (
     empirical_score,
     images,
     losing_dimensions,
+    low_variance_first,
     noise_and_score,
     order_of_loss,
     random_energy_model,
@@ -27,6 +28,8 @@ from memolib.exercises import (
     speciation,
     spectral_gaps,
     training,
+    two_clocks,
+    when_networks_copy,
 )
 from memolib.exercises._grading import TRIALS, Exercise, Grade, Inputs, grade_answer, inputs_of
 
@@ -46,6 +49,9 @@ CHAPTERS = (
     curved_manifolds,
     training,
     data_and_capacity,
+    two_clocks,
+    low_variance_first,
+    when_networks_copy,
     images,
     detecting_memorization,
 )

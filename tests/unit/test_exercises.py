@@ -24,6 +24,19 @@ def prose():
     )
 
 
+def halved(share, high, low, t):
+    """Retentions of both groups, by the law of effective variance."""
+    variance = np.array([high, low])
+    return (1 - share) * (variance + t) / ((1 - share) * variance + t)
+
+
+def effective(kept, one, other, t):
+    """Retention along another direction, through the variance that is left along one."""
+    gain = kept * one / (one + t)
+    left = gain * t / (one * (1 - gain))
+    return left * (other + t) / (left * other + t)
+
+
 def n_eff(energies, beta):
     w = np.exp(-beta * (energies - energies.min()))
     return w.sum() ** 2 / (w**2).sum()
@@ -188,6 +201,16 @@ def eigenvalues(x, data, t, G=1.0):
     return np.linalg.eigvalsh(
         covariance(x, data, t) / t / np.sqrt(np.outer(G * np.ones_like(x), G * np.ones_like(x)))
     )
+
+
+def clocks_other(r, u, v):
+    left = r / (u + 1 - r * u)
+    return left * (v + 1) / (left * v + 1)
+
+
+def stored_share(low, high, power, grid=np.geomspace):
+    t = grid(low, high, 20_001)
+    return 1 - (t ** (1 - power) / (1 + t)).sum() / (t**-power).sum()
 
 
 WRONG = {
@@ -686,6 +709,58 @@ WRONG = {
         (lambda N, steps: fits(N, steps).mean(), "shape"),
         (lambda N, steps: [fits(N, steps).mean(), 0.0], "values differ"),
     ],
+    "copy-own-share": [
+        (
+            lambda answer, population, y: np.mean(
+                np.einsum("ij,ij->i", answer - population, y - population)
+                / np.linalg.norm(y - population, axis=1) ** 2
+            ),
+            "mean of the points' ratios",
+        ),
+        (
+            lambda answer, population, y: (
+                np.linalg.norm(answer - population) ** 2 / np.linalg.norm(y - population) ** 2
+            ),
+            "inner product",
+        ),
+        (lambda answer, population, y: answer - population, "shape"),
+    ],
+    "copy-onset": [
+        (
+            lambda steps, share, level: [
+                steps[np.argmax(c >= level)] if c.max() >= level else 0 for c in share.T
+            ],
+            "not an interpolation",
+        ),
+        (lambda steps, share, level: steps[(share >= level).argmax(axis=0)], "values differ"),
+        (lambda steps, share, level: np.full(share.shape[1], np.inf), "not finite"),
+    ],
+    "copy-border": [
+        (
+            lambda sigma, information, N, n: np.exp(
+                np.interp(-np.log(N), -information, np.log(sigma))
+            ),
+            "held once",
+        ),
+        (
+            lambda sigma, information, N, n: np.interp(-np.log(N / n), -information, sigma),
+            "ln sigma",
+        ),
+        (lambda sigma, information, N, n: information - np.log(N / n), "shape"),
+    ],
+    "copy-lean": [
+        (
+            lambda made, own, other: np.mean(
+                squared(made, own).mean(axis=1) < squared(made, other).mean(axis=1)
+            ),
+            "values differ",
+        ),
+        (
+            lambda made, own, other: np.mean(squared(made, own)[:, 0] > squared(made, other)[:, 0]),
+            "its own set",
+        ),
+        (lambda made, own, other: squared(made, own)[:, 0], "shape"),
+    ],
     "cap-likeness": [
         (
             lambda a, b: [np.median((a * b).sum(1)), np.median((a * np.roll(b, -1, 0)).sum(1))],
@@ -701,6 +776,42 @@ WRONG = {
             "order is",
         ),
         (lambda a, b: [np.median(cosines(a, b)), 0.0], "values differ"),
+    ],
+    "lvf-share": [
+        (lambda gain, variance, t: gain / (1 - gain) * t / variance, "m is asked for"),
+        (lambda gain, variance, t: 1 - gain / (1 - gain) * t**2 / variance, "variance* already"),
+        (lambda gain, variance, t: 1 - gain / (1 - gain) * variance / t, "t over the variance"),
+        (lambda gain, variance, t: 1 - gain * (1 + t / variance), "follows from the odds"),
+        (lambda gain, variance, t: 1 - gain, "values differ"),
+    ],
+    "lvf-predict": [
+        (
+            lambda low_retention, low, high, t: effective(low_retention, high, low, t),
+            "exchanged",
+        ),
+        (
+            lambda low_retention, low, high, t: (
+                effective(low_retention, low, high, t) / (1 + t / high)
+            ),
+            "divide it by",
+        ),
+        (lambda low_retention, low, high, t: effective(low_retention, low, 1e-9, t), "values"),
+        (lambda low_retention, low, high, t: low_retention, "values differ"),
+    ],
+    "lvf-mixture": [
+        (lambda shares, high, low, t: halved(shares.mean(), high, low, t), "not their shares"),
+        (
+            lambda shares, high, low, t: halved(1 - shares[:, None], high, low, t).mean(axis=0),
+            "what is left",
+        ),
+        (
+            lambda shares, high, low, t: halved(shares[:, None], low, high, t).mean(axis=0),
+            "the order is",
+        ),
+        (
+            lambda shares, high, low, t: np.median(halved(shares[:, None], high, low, t), axis=0),
+            "values differ",
+        ),
     ],
     "img-kept": [
         (
@@ -776,6 +887,33 @@ WRONG = {
             "not -g x",
         ),
         (lambda x, s2, t: np.sum(1 / (1 + t / s2)) + np.sum(x**2, axis=1), "values differ"),
+    ],
+    "clocks-other": [
+        (lambda r, u, v: clocks_other(r, v, u), "exchanged"),
+        (lambda r, u, v: r / (u + 1 - r * u), "share of labels"),
+        (lambda r, u, v: clocks_other(r, u, v) / (1 + 1 / v), "population's"),
+        (lambda r, u, v: r, "not equal"),
+        (lambda r, u, v: clocks_other(r**2, u, v), "values differ"),
+    ],
+    "clocks-rate": [
+        (lambda variances, t, kappa, level: -np.log(level) * (1 + variances / t) / kappa, "2 of"),
+        (
+            lambda variances, t, kappa, level: -np.log(level) * (1 + t / variances) / (2 * kappa),
+            "lost later",
+        ),
+        (
+            lambda variances, t, kappa, level: (
+                -np.log1p(-level) * (1 + variances / t) / (2 * kappa)
+            ),
+            "not of the share learned",
+        ),
+        (lambda variances, t, kappa, level: -np.log(level) / (2 * kappa), "shape"),
+    ],
+    "clocks-border": [
+        (lambda low, high, power: 1 - stored_share(low, high, power), "other share"),
+        (lambda low, high, power: stored_share(low, high, -power), "-power"),
+        (lambda low, high, power: stored_share(low, high, power, np.linspace), "log-uniform"),
+        (lambda low, high, power: stored_share(low**2, high**2, power), "values differ"),
     ],
     "det-two": [
         (lambda y: 1 / two_nearest(y), "one over"),

@@ -10,7 +10,11 @@ from results._stored import content, differences, label, quantities, read_stamp
 # Runs whose witnesses are called here, together seeing every quantity of their experiment.
 WITNESSED = {
     "cifar_networks": [{"N": 50, "seed": 0}],
+    "disjoint_pairs": [{"N": 250}],
+    "constant_rate": [{"width": 64, "N": 25, "steps": 6_400, "batch": 128, "rate": 0.005}],
+    "duplicated_points": [{"N": 2_000}],
     "exact_grid": [{"seed": 0}],
+    "flat_grid": [{"width": 128, "N": 50}],
     "image_copies": [
         {"name": "cifar10", "N": 50, "seed": 0},
         {"name": "mnist", "N": 200, "seed": 0},
@@ -19,9 +23,20 @@ WITNESSED = {
     "image_directions": [{"name": "mnist", "seed": 1}],
     "image_networks": [{"name": "mnist", "N": N, "seed": 0} for N in (50, 200)],
     "image_profiles": [{"name": "mnist"}],
+    "label_share": [{"N": 100}],
+    "loss_weights": [{"weight": "edm"}],
     "network_grid": [{"width": 32}],
     "network_panel": [{"N": 50, "seed": 1}],
+    "not_a_gradient": [
+        {"name": "example", "N": 250, "seed": 0},
+        {"name": "cifar10", "N": 50, "seed": 0},
+    ],
+    "turned_scores": [{"seed": 0}],
+    "noise_bands": [{"band": "middle"}],
+    "rivals": [{"kind": "exchanged_inputs", "N": 100}],
+    "target_noise": [{"d": 2, "seed": 0}],
     "trained_networks": [{"N": 50, "steps": 1_000}],
+    "underfitting": [{"width": 128}],
 }
 
 
